@@ -1,0 +1,47 @@
+# Two environments: .venv serves and holds no training library; .venv-dev holds everything.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+HTTP_PORT ?= 8000
+MLLP_PORT ?= 2575
+PIP_INSTALL = pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+SERVING = .venv/.installed
+DEVELOPMENT = .venv-dev/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test check train clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(SERVING) ## set up serving only: .venv/bin/ecg-interop
+
+run: $(SERVING) ## start the service, send one ECG by FHIR and one by MLLP, keep serving (ONCE=1 exits; HTTP_PORT=, MLLP_PORT=)
+	@ECG_ALLOW_CANDIDATE=true .venv/bin/ecg-interop demo --http-port $(HTTP_PORT) --mllp-port $(MLLP_PORT) $(if $(ONCE),--once)
+
+test: $(DEVELOPMENT) ## set up everything and run every test
+	.venv-dev/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+check: $(DEVELOPMENT) ## format, lint, types, import contracts, docs
+	.venv-dev/bin/ruff format --check .
+	.venv-dev/bin/ruff check .
+	.venv-dev/bin/mypy
+	.venv-dev/bin/lint-imports
+	.venv-dev/bin/python -m pytest -q tests/test_docs.py
+
+train: $(DEVELOPMENT) ## train a model on PTB-XL in DATA= (a folder in the official layout)
+	.venv-dev/bin/ecg-interop train --data $(DATA)
+
+clean: ## remove both environments, the local database and caches
+	rm -rf .venv .venv-dev var build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(SERVING): pyproject.toml constraints.txt
+	@echo "Setting up .venv (serving, about a minute) ..."
+	@$(PYTHON) -m venv .venv
+	@.venv/bin/$(PIP_INSTALL) --editable .
+	@touch $@
+
+$(DEVELOPMENT): pyproject.toml constraints.txt
+	@echo "Setting up .venv-dev (everything, a few minutes) ..."
+	@$(PYTHON) -m venv .venv-dev
+	@.venv-dev/bin/$(PIP_INSTALL) --editable '.[dev]'
+	@touch $@

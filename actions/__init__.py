@@ -1,0 +1,1 @@
+"""The action engine and the use cases: findings in, recommendations out. Pure."""

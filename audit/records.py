@@ -1,0 +1,300 @@
+"""Frozen values and protocols of the store, without SQLAlchemy.
+
+Everything here is written through a `UnitOfWork`: one transaction, run in the writer thread. Identities are strings
+(`fhir id` rules: [A-Za-z0-9-.]{1,64}); times are aware UTC; contents are bytes, stored compressed.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+
+class ProcessingState(StrEnum):
+    """Where the processing of a received item stands; independent of whether its acknowledgement was delivered."""
+
+    RECEIVED = "received"
+    CLAIMED = "claimed"
+    ANALYSED = "analysed"
+    NOTHING_TO_ANALYSE = "nothing-to-analyse"
+    FAILED = "failed"
+    REPLAYED = "replayed"
+
+
+class AcknowledgementState(StrEnum):
+    """Where the answer to a received item stands."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    UNDELIVERED = "undelivered"
+    NOT_OWED = "not-owed"
+
+
+class QueueState(StrEnum):
+    """Where an outbound message stands. `held`: no destination is configured."""
+
+    HELD = "held"
+    WAITING = "waiting"
+    SENT = "sent"
+    DEAD = "dead"
+
+
+class AuditEvent(StrEnum):
+    """Every kind of entry in the audit trail."""
+
+    ECG_ANALYSED = "ecg.analysed"
+    ECG_UNINTERPRETABLE = "ecg.uninterpretable"
+    MESSAGE_FAILED = "message.failed"
+    MESSAGE_IGNORED = "message.ignored"
+    OBSERVATION_STORED = "observation.stored"
+    SERVICE_STARTED = "service.started"
+    MODE_CHANGED = "mode.changed"
+    MODEL_ACTIVATED = "model.activated"
+    RESULT_DELIVERED = "result.delivered"
+    RESULT_DEAD = "result.dead"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """One item as it came through a door. patient_key: `authority|value` or a FHIR reference, for order per patient."""
+
+    door: str
+    content: bytes
+    media_type: str
+    received_at: datetime
+    correlation_id: str
+    sender: str | None = None
+    control_id: str | None = None
+    patient_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboxRow:
+    """A stored received item. content_sha256: hex. answer: the bytes that were (or are to be) sent back."""
+
+    id: int
+    received: Received
+    content_sha256: str
+    processing: ProcessingState
+    acknowledgement: AcknowledgementState
+    analysis_id: str | None
+    answer: bytes | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """One version of a stored FHIR resource. content: JSON bytes, with id and meta already in place."""
+
+    type: str
+    id: str
+    version: int
+    content: bytes
+    last_updated: datetime
+    deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexRow:
+    """One searchable value of a document. name: the FHIR search parameter. Token: system + value. Reference:
+    value `Type/id` (system None). Date: value ISO 8601 UTC."""
+
+    name: str
+    value: str
+    system: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Criterion:
+    """One search parameter with its alternatives (OR). A token alternative is (system, value): system None matches any
+    system, '' matches rows without a system."""
+
+    name: str
+    alternatives: tuple[tuple[str | None, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """A search in one resource type: all criteria must hold (AND). Newest first, ties broken by id.
+    after: the opaque cursor of an earlier `Page`. include_silent: also documents tagged silent."""
+
+    type: str
+    criteria: tuple[Criterion, ...] = ()
+    count: int = 50
+    after: str | None = None
+    include_silent: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """One page of a search. total counts all matches; next is the cursor of the following page, None at the end."""
+
+    documents: tuple[Document, ...]
+    total: int
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueRow:
+    """One outbound message. destination: `host:port`, None while none is configured. priority: 0 S, 1 A, 2 R."""
+
+    destination: str | None
+    patient_key: str
+    priority: int
+    control_id: str
+    content: bytes
+    analysis_id: str
+    created_at: datetime
+    id: int | None = None
+    state: QueueState = QueueState.WAITING
+    attempts: int = 0
+    next_attempt_at: datetime | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnalysisRow:
+    """The columns of an Analysis that monitoring reads; `detail` is the whole Analysis as JSON bytes."""
+
+    id: str
+    inbox_id: int
+    door: str
+    sender: str | None
+    analyzed_at: datetime
+    recorded_at: datetime | None
+    age: float | None
+    sex: str
+    urgency: str
+    interpretable: bool
+    mode: str
+    model_name: str | None
+    model_version: str | None
+    probabilities: Mapping[str, float] | None
+    detail: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEntry:
+    """One entry of the trail, before it is chained. payload: JSON bytes; the chain hashes its SHA-256, so that
+    retention may delete payloads and the chain still verifies."""
+
+    event: AuditEvent
+    recorded_at: datetime
+    subject: str
+    correlation_id: str
+    payload: bytes = b"{}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainProblem:
+    """One thing that `audit verify` found wrong."""
+
+    chain_id: str
+    seq: int | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainReport:
+    """What `audit verify` found. heads: chain id -> (seq, hash hex)."""
+
+    entries: int
+    heads: Mapping[str, tuple[int, str]]
+    problems: tuple[ChainProblem, ...] = field(default=())
+
+
+class Inbox(Protocol):
+    """Received items."""
+
+    def add(
+        self,
+        received: Received,
+        processing: ProcessingState,
+        acknowledgement: AcknowledgementState,
+        *,
+        analysis_id: str | None = None,
+        answer: bytes | None = None,
+        error: str | None = None,
+    ) -> int:
+        """Store one item, give back its id. Raises Duplicate for the same door, sender, control_id and content."""
+
+    def find(self, door: str, sender: str | None, control_id: str) -> Sequence[InboxRow]:
+        """Every item with this control id of this sender, newest first."""
+
+    def get(self, id: int) -> InboxRow:
+        """One item. Raises NotFound."""
+
+    def set_answer(self, id: int, answer: bytes, acknowledgement: AcknowledgementState) -> None:
+        """Record the answer."""
+
+    def set_acknowledgement(self, id: int, acknowledgement: AcknowledgementState) -> None:
+        """Record whether the answer reached the sender."""
+
+
+class Documents(Protocol):
+    """Versioned JSON with index rows."""
+
+    def create(self, document: Document, index: Sequence[IndexRow], *, silent: bool = False) -> None:
+        """Store version 1. Raises Duplicate when type/id exists."""
+
+    def read(self, type: str, id: str, version: int | None = None) -> Document:
+        """The current or the named version. Raises NotFound, Gone."""
+
+    def search(self, search: Search) -> Page:
+        """The documents that match. Raises SearchInvalid for an unusable cursor."""
+
+    def claim(self, scope: str, key: str, owner: str, digest: str) -> tuple[str, str] | None:
+        """Take a unique key (a business identifier) for `owner` (`Type/id`) with a content digest.
+
+        None: the key is now ours. Else the (owner, digest) that already hold it. Exact under concurrency.
+        """
+
+
+class Outbox(Protocol):
+    """Outbound messages."""
+
+    def add(self, row: QueueRow) -> int:
+        """Queue one message."""
+
+    def due(self, now: datetime, limit: int) -> Sequence[QueueRow]:
+        """The next messages: at most the oldest waiting one per (destination, patient_key); by priority, then age."""
+
+    def sent(self, id: int) -> None:
+        """It was accepted."""
+
+    def failed(self, id: int, error: str, next_attempt_at: datetime | None) -> None:
+        """It was not: try again at that time, or None: it is dead."""
+
+    def list(self, state: QueueState | None, limit: int) -> Sequence[QueueRow]:
+        """Newest first."""
+
+    def retry(self, id: int, destination: str | None, now: datetime) -> None:
+        """Make a dead or held one wait again, to `destination` if given. Raises NotFound."""
+
+
+class Analyses(Protocol):
+    """The results."""
+
+    def add(self, row: AnalysisRow) -> None:
+        """Store one."""
+
+    def get(self, id: str) -> AnalysisRow:
+        """One result. Raises NotFound."""
+
+
+class Trail(Protocol):
+    """The audit trail; chained at commit."""
+
+    def append(self, entry: AuditEntry) -> None:
+        """Add one entry to this process's chain, inside the transaction."""
+
+
+class UnitOfWork(Protocol):
+    """One transaction. Leaving without an error commits; an error rolls back all of it."""
+
+    inbox: Inbox
+    documents: Documents
+    outbox: Outbox
+    analyses: Analyses
+    trail: Trail

@@ -1,0 +1,134 @@
+import asyncio
+import threading
+from collections.abc import Sequence
+from typing import Any, cast
+
+import pytest
+
+from audit.records import UnitOfWork
+from inference.errors import Duplicate, Overloaded, StorageUnavailable
+from interop.lanes import Job, Lane, Readers, Writer
+
+
+class ListStore:
+    """Runs jobs against nothing and remembers the groups. `failure` is raised by the commit."""
+
+    def __init__(self) -> None:
+        self.groups: list[int] = []
+        self.entered = threading.Event()
+        self.proceed = threading.Event()
+        self.proceed.set()
+        self.failure: Exception | None = None
+
+    def run_batch(self, jobs: Sequence[Job]) -> Sequence[Any]:
+        self.entered.set()
+        self.proceed.wait(5)
+        self.groups.append(len(jobs))
+        if self.failure:
+            raise self.failure
+        return [self._one(job) for job in jobs]
+
+    def _one(self, job: Job) -> Any:
+        try:
+            return job(cast(UnitOfWork, None))
+        except Duplicate as error:
+            return error
+
+
+def test_writes_that_come_together_are_committed_together() -> None:
+    async def scenario() -> list[int]:
+        store = ListStore()
+        store.proceed.clear()
+        writer = Writer(store)
+        first = asyncio.ensure_future(writer.write(lambda _: 1))
+        while not store.entered.is_set():
+            await asyncio.sleep(0.001)
+        rest = [asyncio.ensure_future(writer.write(lambda _, n=n: n)) for n in range(2, 12)]  # type: ignore[misc]
+        await asyncio.sleep(0.01)
+        store.proceed.set()
+        assert await asyncio.gather(first, *rest) == list(range(1, 12))
+        writer.close()
+        return store.groups
+
+    assert asyncio.run(scenario()) == [1, 10]
+
+
+def test_a_failing_job_fails_alone() -> None:
+    def refuse(_: UnitOfWork) -> int:
+        raise Duplicate("seen before")
+
+    async def scenario() -> list[Any]:
+        writer = Writer(ListStore())
+        outcomes = await asyncio.gather(writer.write(refuse), writer.write(lambda _: 2), return_exceptions=True)
+        writer.close()
+        return list(outcomes)
+
+    failed, fine = asyncio.run(scenario())
+    assert isinstance(failed, Duplicate)
+    assert fine == 2
+
+
+@pytest.mark.parametrize("failure", [StorageUnavailable("disk full"), RuntimeError("a defect")])
+def test_a_failing_commit_reaches_every_caller_and_the_writer_goes_on(failure: Exception) -> None:
+    async def scenario() -> tuple[list[Any], int]:
+        store = ListStore()
+        store.failure = failure
+        writer = Writer(store)
+        outcomes = await asyncio.gather(writer.write(lambda _: 1), writer.write(lambda _: 2), return_exceptions=True)
+        store.failure = None
+        after = await writer.write(lambda _: 3)
+        writer.close()
+        return list(outcomes), after
+
+    outcomes, after = asyncio.run(scenario())
+    assert all(isinstance(outcome, StorageUnavailable) for outcome in outcomes)
+    assert after == 3
+
+
+def test_closing_the_writer_commits_what_is_queued() -> None:
+    async def scenario() -> list[int]:
+        writer = Writer(ListStore())
+        pending = [asyncio.ensure_future(writer.write(lambda _, n=n: n)) for n in range(5)]  # type: ignore[misc]
+        await asyncio.sleep(0)
+        await asyncio.to_thread(writer.close)
+        return list(await asyncio.gather(*pending))
+
+    assert asyncio.run(scenario()) == [0, 1, 2, 3, 4]
+
+
+def test_the_lane_refuses_what_it_cannot_hold() -> None:
+    async def scenario() -> tuple[list[Any], int]:
+        lane, gate = Lane(limit=2), threading.Event()
+        running = [asyncio.ensure_future(lane.run(lambda: gate.wait(5))) for _ in range(2)]
+        await asyncio.sleep(0)
+        refused = await asyncio.gather(lane.run(lambda: True), return_exceptions=True)
+        gate.set()
+        await asyncio.gather(*running)
+        waiting = lane.waiting
+        lane.close()
+        return list(refused), waiting
+
+    refused, waiting = asyncio.run(scenario())
+    assert isinstance(refused[0], Overloaded)
+    assert waiting == 0
+
+
+def test_the_lane_runs_one_thing_at_a_time() -> None:
+    async def scenario() -> set[str]:
+        lane = Lane(limit=10)
+        names = await asyncio.gather(*(lane.run(lambda: threading.current_thread().name) for _ in range(8)))
+        lane.close()
+        return set(names)
+
+    assert len(asyncio.run(scenario())) == 1
+
+
+def test_readers_run_queries_off_the_event_loop() -> None:
+    async def scenario() -> tuple[int, bool]:
+        main = threading.get_ident()
+        readers = Readers(lambda query: query(cast(UnitOfWork, None)))
+        value, thread = await readers.read(lambda _: (7, threading.get_ident()))
+        readers.close()
+        return value, thread != main
+
+    assert asyncio.run(scenario()) == (7, True)
