@@ -53,6 +53,7 @@ class AuditEvent(StrEnum):
     MODEL_ACTIVATED = "model.activated"
     RESULT_DELIVERED = "result.delivered"
     RESULT_DEAD = "result.dead"
+    CHAIN_STARTED = "chain.started"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +117,8 @@ class Criterion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """A search in one resource type: all criteria must hold (AND). Newest first, ties broken by id.
+    """A search in one resource type: all criteria must hold (AND); the most selective one should come first. Newest
+    first, ties broken by id, the greater one (of UUIDv7s: the newer one) first.
     after: the opaque cursor of an earlier `Page`. include_silent: also documents tagged silent."""
 
     type: str
@@ -222,6 +224,9 @@ class Inbox(Protocol):
     def find(self, door: str, sender: str | None, control_id: str) -> Sequence[InboxRow]:
         """Every item with this control id of this sender, newest first."""
 
+    def list(self, limit: int) -> Sequence[InboxRow]:
+        """The newest items, newest first."""
+
     def get(self, id: int) -> InboxRow:
         """One item. Raises NotFound."""
 
@@ -237,6 +242,10 @@ class Documents(Protocol):
 
     def create(self, document: Document, index: Sequence[IndexRow], *, silent: bool = False) -> None:
         """Store version 1. Raises Duplicate when type/id exists."""
+
+    def create_all(self, new: Sequence[tuple[Document, Sequence[IndexRow]]], *, silent: bool = False) -> None:
+        """Store several with two statements, which takes half the time of one by one. Raises Duplicate when one of
+        them exists; the unit of work has to be given up then."""
 
     def read(self, type: str, id: str, version: int | None = None) -> Document:
         """The current or the named version. Raises NotFound, Gone."""
@@ -269,6 +278,9 @@ class Outbox(Protocol):
     def list(self, state: QueueState | None, limit: int) -> Sequence[QueueRow]:
         """Newest first."""
 
+    def counts(self) -> Mapping[QueueState, int]:
+        """How many messages are in each state that has any."""
+
     def retry(self, id: int, destination: str | None, now: datetime) -> None:
         """Make a dead or held one wait again, to `destination` if given. Raises NotFound."""
 
@@ -298,3 +310,12 @@ class UnitOfWork(Protocol):
     outbox: Outbox
     analyses: Analyses
     trail: Trail
+
+
+class Reader(Protocol):
+    """One consistent, read-only view; its parts refuse to write."""
+
+    inbox: Inbox
+    documents: Documents
+    outbox: Outbox
+    analyses: Analyses

@@ -1,0 +1,70 @@
+"""Column types that SQLAlchemy does not bring, and the form in which text from outside is stored."""
+
+import hashlib
+from datetime import UTC, datetime
+
+import zstandard
+from sqlalchemy import BigInteger, DateTime, Dialect, Integer, LargeBinary
+from sqlalchemy.types import TypeDecorator
+
+# Level 1 packs a 436 KB ECG to 16 % in 1.5 ms. Level 3 takes 0.3 ms more for the same size; level -50 saves 0.6 ms
+# and stores three times as much, which then has to be written and synced.
+COMPRESSION_LEVEL = 1
+
+# At up to four bytes each, three such texts fit in one index entry of PostgreSQL (at most 2,704 bytes).
+MAX_KEY_CHARACTERS = 200
+
+RowId = BigInteger().with_variant(Integer(), "sqlite")
+"""A generated number. SQLite generates numbers only for a column declared exactly INTEGER."""
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware time, stored in UTC with microseconds and read back aware. A naive one is refused with ValueError."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """To UTC."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a stored time must be aware")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Aware again."""
+        if value is None:
+            return None
+        # SQLite keeps no offset; PostgreSQL answers in the zone of its session.
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Compressed(TypeDecorator[bytes]):
+    """Bytes, stored as one Zstandard frame."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def process_bind_param(self, value: bytes | None, dialect: Dialect) -> bytes | None:
+        """Pack."""
+        return None if value is None else zstandard.ZstdCompressor(level=COMPRESSION_LEVEL).compress(value)
+
+    def process_result_value(self, value: bytes | None, dialect: Dialect) -> bytes | None:
+        """Unpack."""
+        return None if value is None else zstandard.ZstdDecompressor().decompress(value)
+
+
+def storable(text: str) -> str:
+    """The text with what no database takes (NUL, lone surrogates) replaced by U+FFFD."""
+    if text.isascii() and "\0" not in text:
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").replace("\0", "\ufffd")
+
+
+def as_key(text: str) -> str:
+    """The text as it is stored in an indexed column: itself, or `sha256:` and its digest where it is too long for an
+    index or holds what no database takes. Equal texts give equal keys, so that comparison still works."""
+    if len(text) <= MAX_KEY_CHARACTERS and storable(text) == text:
+        return text
+    return "sha256:" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,127 @@
+"""Engines for SQLite and PostgreSQL.
+
+SQLite: write-ahead log, synced at every commit (FULL: acknowledged means durable, also after power loss), no automatic
+checkpoints (they would stall a commit for 6-8 ms; see `Store.checkpoint`). Python's sqlite3 opens transactions by
+itself and too late, so that is turned off and each one is begun here: `BEGIN IMMEDIATE` by writers, which then wait for
+one another instead of failing half-way, a plain `BEGIN` (one snapshot) by readers.
+PostgreSQL: writers at READ COMMITTED with unique constraints, readers in a read-only REPEATABLE READ snapshot.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.pool import NullPool
+
+from inference.errors import ConfigurationError
+
+BUSY_TIMEOUT_SECONDS = 30
+READERS = 8  # more than the threads of any reader pool we start
+# An ECG packs to 50-70 KB. SQLite's 4 KB pages split that in 17, each with its own frame in the log.
+PAGE_BYTES = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """One engine for the writer thread, one for reader threads."""
+
+    writer: Engine
+    reader: Engine
+
+    def dispose(self) -> None:
+        """Close every connection."""
+        self.writer.dispose()
+        self.reader.dispose()
+
+
+def database_url(text: str) -> URL:
+    """The URL with the driver that we use. Raises ConfigurationError (without the password) for anything else."""
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        raise ConfigurationError("the database URL cannot be read; see docs/settings.md for its form") from None
+    if url.get_backend_name() == "sqlite":
+        if url.database in (None, "", ":memory:"):
+            raise ConfigurationError("SQLite needs a file: a database in memory would not outlive the process")
+        return url.set(drivername="sqlite+pysqlite")
+    if url.drivername in ("postgresql", "postgresql+psycopg2"):
+        return url.set(drivername="postgresql+psycopg2")
+    raise ConfigurationError(f"{url.drivername} is not supported; use sqlite:///FILE or postgresql+psycopg2://...")
+
+
+def sqlite_file(text: str) -> Path | None:
+    """The file of an SQLite URL, None for PostgreSQL."""
+    url = database_url(text)
+    return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
+
+
+def connect(text: str) -> Engines:
+    """Engines for a database; an SQLite file is created, readable by its owner only. Raises ConfigurationError."""
+    url = database_url(text)
+    file = sqlite_file(text)
+    if file is None:
+        return _postgresql(url)
+    _create_private(file)
+    return Engines(
+        _sqlite(url, begin="BEGIN IMMEDIATE", pragmas=_WRITER, size=1),
+        _sqlite(url, begin="BEGIN", pragmas=_READER, size=READERS),
+    )
+
+
+def connect_for_migration(text: str) -> Engine:
+    """An engine for schema changes: SQLite's foreign keys are off, because tables are rebuilt under their names."""
+    url = database_url(text)
+    file = sqlite_file(text)
+    if file is None:
+        return create_engine(url, poolclass=NullPool, hide_parameters=True)
+    _create_private(file)
+    return _sqlite(url, begin="BEGIN IMMEDIATE", pragmas=_MIGRATION, poolclass=NullPool)
+
+
+_COMMON = (
+    f"PRAGMA busy_timeout = {BUSY_TIMEOUT_SECONDS * 1000}",
+    f"PRAGMA page_size = {PAGE_BYTES}",  # takes effect in a new file only
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+)
+_WRITER = (*_COMMON, "PRAGMA wal_autocheckpoint = 0", "PRAGMA foreign_keys = ON")
+_READER = (*_COMMON, "PRAGMA query_only = ON")
+_MIGRATION = (*_COMMON, "PRAGMA foreign_keys = OFF")
+
+
+def _sqlite(
+    url: URL, *, begin: str, pragmas: tuple[str, ...], size: int | None = None, poolclass: type[NullPool] | None = None
+) -> Engine:
+    pool: dict[str, Any] = {"poolclass": poolclass} if poolclass else {"pool_size": size, "max_overflow": 0}
+    engine = create_engine(url, hide_parameters=True, **pool)
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: object) -> None:
+        connection.isolation_level = None
+        for pragma in pragmas:
+            connection.execute(pragma).close()
+
+    @event.listens_for(engine, "begin")
+    def begin_transaction(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def _postgresql(url: URL) -> Engines:
+    writer = create_engine(
+        url, isolation_level="READ COMMITTED", pool_pre_ping=True, hide_parameters=True, pool_size=1 + READERS
+    )
+    return Engines(writer, writer.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True))
+
+
+def _create_private(file: Path) -> None:
+    """The file holds patient data; SQLite gives its log files the same permissions."""
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise ConfigurationError(f"cannot write the database file {file}: {error.strerror}") from None

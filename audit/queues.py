@@ -1,0 +1,213 @@
+"""Received items and outbound messages."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, func, select, update
+
+from audit.columns import as_key, storable
+from audit.insert import insert_if_absent
+from audit.records import AcknowledgementState, InboxRow, ProcessingState, QueueRow, QueueState, Received
+from audit.schema import inbox, outbox
+from inference.errors import ConfigurationError, Duplicate, NotFound
+
+
+class SqlInbox:
+    """`audit.records.Inbox` on a connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def add(
+        self,
+        received: Received,
+        processing: ProcessingState,
+        acknowledgement: AcknowledgementState,
+        *,
+        analysis_id: str | None = None,
+        answer: bytes | None = None,
+        error: str | None = None,
+    ) -> int:
+        """Store one item, give back its id. Raises Duplicate for the same door, sender, control_id and content."""
+        row = insert_if_absent(
+            self._connection,
+            inbox,
+            {
+                "door": received.door,
+                "sender": as_key(received.sender or ""),
+                "control_id": as_key(received.control_id) if received.control_id else None,
+                "content_sha256": hashlib.sha256(received.content).hexdigest(),
+                "patient_key": as_key(received.patient_key) if received.patient_key else None,
+                "media_type": storable(received.media_type),
+                "received_at": received.received_at,
+                "correlation_id": storable(received.correlation_id),
+                "processing": processing,
+                "acknowledgement": acknowledgement,
+                "analysis_id": analysis_id,
+                "error": None if error is None else storable(error),
+                "answer": answer,
+                "content": received.content,
+            },
+        )
+        if row is None:
+            raise Duplicate("this item was received before")
+        return int(row.id)
+
+    def find(self, door: str, sender: str | None, control_id: str) -> Sequence[InboxRow]:
+        """Every item with this control id of this sender, newest first."""
+        same = and_(
+            inbox.c.door == door, inbox.c.sender == as_key(sender or ""), inbox.c.control_id == as_key(control_id)
+        )
+        rows = self._connection.execute(select(inbox).where(same).order_by(inbox.c.id.desc()))
+        return [_inbox_row(row) for row in rows]
+
+    def get(self, id: int) -> InboxRow:
+        """One item. Raises NotFound."""
+        row = self._connection.execute(select(inbox).where(inbox.c.id == id)).first()
+        if row is None:
+            raise NotFound(f"no received item {id}")
+        return _inbox_row(row)
+
+    def list(self, limit: int) -> Sequence[InboxRow]:
+        """The newest items, newest first."""
+        rows = self._connection.execute(select(inbox).order_by(inbox.c.id.desc()).limit(limit))
+        return [_inbox_row(row) for row in rows]
+
+    def set_answer(self, id: int, answer: bytes, acknowledgement: AcknowledgementState) -> None:
+        """Record the answer. Raises NotFound."""
+        self._update(id, answer=answer, acknowledgement=acknowledgement)
+
+    def set_acknowledgement(self, id: int, acknowledgement: AcknowledgementState) -> None:
+        """Record whether the answer reached the sender. Raises NotFound."""
+        self._update(id, acknowledgement=acknowledgement)
+
+    def _update(self, id: int, **values: object) -> None:
+        if self._connection.execute(update(inbox).where(inbox.c.id == id).values(values)).rowcount != 1:
+            raise NotFound(f"no received item {id}")
+
+
+class SqlOutbox:
+    """`audit.records.Outbox` on a connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def add(self, row: QueueRow) -> int:
+        """Queue one message; one without a destination is held. Raises Duplicate for a control_id queued before."""
+        held = row.destination is None and row.state is QueueState.WAITING
+        added = insert_if_absent(
+            self._connection,
+            outbox,
+            {
+                "state": QueueState.HELD if held else row.state,
+                "destination": row.destination,
+                "patient_key": as_key(row.patient_key),
+                "priority": row.priority,
+                "control_id": as_key(row.control_id),
+                "analysis_id": row.analysis_id,
+                "created_at": row.created_at,
+                "attempts": row.attempts,
+                "next_attempt_at": row.next_attempt_at,
+                "error": row.error,
+                "content": row.content,
+            },
+        )
+        if added is None:
+            raise Duplicate("a message with this control id was queued before")
+        return int(added.id)
+
+    def due(self, now: datetime, limit: int) -> Sequence[QueueRow]:
+        """The next messages: at most the oldest waiting one per (destination, patient_key); by priority, then age.
+
+        The oldest one holds back the others of its patient also while it waits for its next attempt.
+        """
+        waiting = outbox.c.state == QueueState.WAITING
+        oldest = (
+            select(func.min(outbox.c.id)).where(waiting).group_by(outbox.c.destination, outbox.c.patient_key)
+        ).scalar_subquery()
+        now_due = outbox.c.next_attempt_at.is_(None) | (outbox.c.next_attempt_at <= now)
+        query = select(outbox).where(outbox.c.id.in_(oldest), now_due).order_by(outbox.c.priority, outbox.c.id)
+        return [_queue_row(row) for row in self._connection.execute(query.limit(limit))]
+
+    def sent(self, id: int) -> None:
+        """It was accepted. Raises NotFound."""
+        self._attempted(id, state=QueueState.SENT, error=None, next_attempt_at=None)
+
+    def failed(self, id: int, error: str, next_attempt_at: datetime | None) -> None:
+        """It was not: try again at that time, or None: it is dead. Raises NotFound."""
+        state = QueueState.DEAD if next_attempt_at is None else QueueState.WAITING
+        self._attempted(id, state=state, error=storable(error), next_attempt_at=next_attempt_at)
+
+    def list(self, state: QueueState | None, limit: int) -> Sequence[QueueRow]:
+        """Newest first."""
+        query = select(outbox).order_by(outbox.c.id.desc()).limit(limit)
+        if state is not None:
+            query = query.where(outbox.c.state == state)
+        return [_queue_row(row) for row in self._connection.execute(query)]
+
+    def counts(self) -> Mapping[QueueState, int]:
+        """How many messages are in each state that has any."""
+        rows = self._connection.execute(select(outbox.c.state, func.count()).group_by(outbox.c.state))
+        return {QueueState(state): number for state, number in rows}
+
+    def retry(self, id: int, destination: str | None, now: datetime) -> None:
+        """Make a dead or held one wait again, with a fresh count of attempts, to `destination` if given.
+
+        Raises NotFound where no dead or held message has this id, ConfigurationError where it has no destination.
+        """
+        stopped = and_(outbox.c.id == id, outbox.c.state.in_((QueueState.DEAD, QueueState.HELD)))
+        row = self._connection.execute(select(outbox.c.destination).where(stopped)).first()
+        if row is None:
+            raise NotFound(f"no dead or held message {id}")
+        target = destination or row.destination
+        if target is None:
+            raise ConfigurationError(f"message {id} has no destination; name one")
+        again = {"state": QueueState.WAITING, "destination": target, "attempts": 0, "next_attempt_at": now}
+        self._connection.execute(update(outbox).where(stopped).values(again))
+
+    def _attempted(self, id: int, **values: object) -> None:
+        counted = update(outbox).where(outbox.c.id == id).values(attempts=outbox.c.attempts + 1, **values)
+        if self._connection.execute(counted).rowcount != 1:
+            raise NotFound(f"no outbound message {id}")
+
+
+def _inbox_row(row: Row[Any]) -> InboxRow:
+    received = Received(
+        door=row.door,
+        content=row.content,
+        media_type=row.media_type,
+        received_at=row.received_at,
+        correlation_id=row.correlation_id,
+        sender=row.sender or None,
+        control_id=row.control_id,
+        patient_key=row.patient_key,
+    )
+    return InboxRow(
+        id=row.id,
+        received=received,
+        content_sha256=row.content_sha256,
+        processing=ProcessingState(row.processing),
+        acknowledgement=AcknowledgementState(row.acknowledgement),
+        analysis_id=row.analysis_id,
+        answer=row.answer,
+        error=row.error,
+    )
+
+
+def _queue_row(row: Row[Any]) -> QueueRow:
+    return QueueRow(
+        destination=row.destination,
+        patient_key=row.patient_key,
+        priority=row.priority,
+        control_id=row.control_id,
+        content=row.content,
+        analysis_id=row.analysis_id,
+        created_at=row.created_at,
+        id=row.id,
+        state=QueueState(row.state),
+        attempts=row.attempts,
+        next_attempt_at=row.next_attempt_at,
+        error=row.error,
+    )

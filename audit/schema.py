@@ -1,0 +1,144 @@
+"""The tables.
+
+One schema for SQLite and PostgreSQL. What must happen only once is a unique constraint, never a look before the write:
+a received item (door, sender, control_id, content), a document version, a business identifier, a chained audit entry.
+Absent senders and code systems are stored as '', because NULL is unequal to itself in a unique constraint; an absent
+control_id is stored as NULL for just that reason.
+Large columns stand last: SQLite reads a row from its start.
+"""
+
+from sqlalchemy import JSON, Boolean, Column, Float, ForeignKey, Index, Integer, MetaData, Table, Text, UniqueConstraint
+from sqlalchemy import LargeBinary as Bytes
+
+from audit.columns import Compressed, RowId, UtcDateTime
+
+metadata = MetaData(
+    # Every constraint has a name that a migration can rely on, on both databases.
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("door", Text, nullable=False),
+    Column("sender", Text, nullable=False),
+    Column("control_id", Text),
+    Column("content_sha256", Text, nullable=False),
+    Column("patient_key", Text),
+    Column("media_type", Text, nullable=False),
+    Column("received_at", UtcDateTime, nullable=False),
+    Column("correlation_id", Text, nullable=False),
+    Column("processing", Text, nullable=False),
+    Column("acknowledgement", Text, nullable=False),
+    Column("analysis_id", Text),
+    Column("error", Text),
+    Column("answer", Compressed),
+    Column("content", Compressed, nullable=False),
+    UniqueConstraint("door", "sender", "control_id", "content_sha256"),
+)
+
+documents = Table(
+    "documents",
+    metadata,
+    Column("type", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("last_updated", UtcDateTime, nullable=False),
+    Column("is_current", Boolean, nullable=False),
+    Column("deleted", Boolean, nullable=False),
+    Column("silent", Boolean, nullable=False),
+    Column("content", Compressed, nullable=False),
+    Index("ix_documents_type_last_updated_id", "type", "last_updated", "id"),
+)
+
+document_index = Table(
+    "document_index",
+    metadata,
+    Column("type", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("value", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("system", Text, primary_key=True),
+    # The primary key is the index that a search walks; a second copy of the row would only cost writes.
+    sqlite_with_rowid=False,
+)
+
+claims = Table(
+    "claims",
+    metadata,
+    Column("scope", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+analyses = Table(
+    "analyses",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("inbox_id", RowId, ForeignKey("inbox.id"), nullable=False, index=True),
+    Column("door", Text, nullable=False),
+    Column("sender", Text),
+    Column("analyzed_at", UtcDateTime, nullable=False, index=True),
+    Column("recorded_at", UtcDateTime),
+    Column("age", Float),
+    Column("sex", Text, nullable=False),
+    Column("urgency", Text, nullable=False),
+    Column("interpretable", Boolean, nullable=False),
+    Column("mode", Text, nullable=False),
+    Column("model_name", Text),
+    Column("model_version", Text),
+    Column("probabilities", JSON(none_as_null=True)),
+    Column("detail", Compressed, nullable=False),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("destination", Text),
+    Column("patient_key", Text, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("control_id", Text, nullable=False, unique=True),
+    Column("analysis_id", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_at", UtcDateTime),
+    Column("error", Text),
+    Column("content", Compressed, nullable=False),
+    Index("ix_outbox_state_destination_patient_key_id", "state", "destination", "patient_key", "id"),
+)
+
+audit_entries = Table(
+    "audit_entries",
+    metadata,
+    Column("chain_id", Text, primary_key=True),
+    Column("seq", RowId, primary_key=True, autoincrement=False),
+    Column("prev_hash", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+    Column("event", Text, nullable=False),
+    Column("recorded_at", UtcDateTime, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("correlation_id", Text, nullable=False),
+    Column("payload_sha256", Text, nullable=False),
+    # NULL after retention; the chain hashes payload_sha256 only.
+    Column("payload", Bytes),
+)
+
+audit_heads = Table(
+    "audit_heads",
+    metadata,
+    Column("chain_id", Text, primary_key=True),
+    Column("seq", RowId, nullable=False),
+    Column("hash", Text, nullable=False),
+    Column("written_at", UtcDateTime, nullable=False),
+)

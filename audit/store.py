@@ -1,0 +1,143 @@
+"""The store: one database, opened once per process."""
+
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy import Connection
+
+from audit import trail
+from audit.engine import PAGE_BYTES, Engines, connect, sqlite_file
+from audit.failures import storage_errors
+from audit.records import ChainReport, Reader, UnitOfWork
+from audit.unit_of_work import SqlReader, transaction
+from audit.upgrade import require_current
+from inference.errors import EcgError, StorageUnavailable
+
+T = TypeVar("T")
+
+# Above this a checkpoint also empties the log file, for which writers wait a moment.
+MAX_WAL_BYTES = 64 * 1024 * 1024
+# How long that may take, readers of old snapshots included, before it is left to the next checkpoint.
+CHECKPOINT_TIMEOUT_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What a checkpoint found: bytes in SQLite's write-ahead log, and how many of them are now in the database."""
+
+    log_bytes: int
+    moved_bytes: int
+
+
+class Store:
+    """One database. Everything that writes is called by one thread, the readers' methods by any."""
+
+    def __init__(self, engines: Engines, chain_id: str, file: Path | None) -> None:
+        self._engines = engines
+        self._chain = trail.Chain(chain_id)
+        self._file = file
+
+    @contextmanager
+    def unit_of_work(self) -> Iterator[UnitOfWork]:
+        """One transaction: commits at the end of the block, rolls back on any error.
+
+        Raises StorageUnavailable when the database fails; then it is unknown whether a commit took effect.
+        """
+        with transaction(self._engines.writer, self._chain) as running, running.unit_of_work() as uow:
+            yield uow
+
+    def run_batch(self, jobs: Sequence[Callable[[UnitOfWork], T]]) -> list[T | Exception]:
+        """Run each job in its own savepoint, commit once, give each one's result or error in the jobs' order.
+
+        A job that raises undoes only itself. When the commit fails, or the connection is lost on the way,
+        every job gets StorageUnavailable.
+        """
+        try:
+            with transaction(self._engines.writer, self._chain) as running:
+                return [running.attempt(job) for job in jobs]
+        except EcgError as error:
+            return [_copy(error) for _ in jobs]
+
+    @contextmanager
+    def reader(self) -> Iterator[Reader]:
+        """A read-only snapshot. Raises StorageUnavailable."""
+        with self._read_connection() as connection:
+            yield SqlReader(connection)
+
+    def check(self) -> None:
+        """Raises StorageUnavailable when the database cannot be read, ConfigurationError when it is not migrated."""
+        with self._read_connection() as connection:
+            require_current(connection)
+
+    def write_heads(self, now: datetime) -> Mapping[str, tuple[int, str]]:
+        """Note the head of this process's chain in `audit_heads`; gives chain id -> (seq, hash hex) for the log."""
+        with storage_errors(), self._engines.writer.begin() as connection:
+            head = self._chain.note_head(connection, now)
+        return {self._chain.chain_id: (head.seq, head.hash)} if head.seq else {}
+
+    def export_heads(self) -> Mapping[str, tuple[int, str]]:
+        """The newest entry of every chain, to be kept outside the database and given to `verify` later."""
+        with self._read_connection() as connection:
+            return {chain_id: (head.seq, head.hash) for chain_id, head in trail.read_heads(connection).items()}
+
+    def verify(self, expected_heads: Mapping[str, tuple[int, str]] | None = None) -> ChainReport:
+        """Walk through the whole audit trail: changed fields, changed payloads, missing entries, cut ends."""
+        with self._read_connection() as connection:
+            return trail.verify(connection, expected_heads or {})
+
+    def checkpoint(self) -> Checkpoint | None:
+        """Move SQLite's write-ahead log into the database file; to be called every few seconds, by any one thread.
+
+        Does not hold up writers unless the log has grown over MAX_WAL_BYTES. None on PostgreSQL, which does its own.
+        """
+        if self._file is None:
+            return None
+        try:
+            return _checkpoint(self._file)
+        except sqlite3.Error as error:
+            raise StorageUnavailable(f"database: {error.sqlite_errorname}") from None
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engines.dispose()
+
+    @contextmanager
+    def _read_connection(self) -> Iterator[Connection]:
+        with storage_errors(), self._engines.reader.connect() as connection, connection.begin():
+            yield connection
+
+
+def open_store(url: str, *, chain_id: str) -> Store:
+    """Open a migrated database. chain_id: the name of this process's audit chain, never used before.
+
+    Raises ConfigurationError for an unusable URL and for a database that is not migrated (see `audit.upgrade`),
+    StorageUnavailable when it cannot be reached.
+    """
+    store = Store(connect(url), chain_id, sqlite_file(url))
+    try:
+        store.check()
+    except EcgError:
+        store.close()
+        raise
+    return store
+
+
+def _copy(error: EcgError) -> EcgError:
+    """One object for each job: their tracebacks are extended by different callers."""
+    copy = type(error)(error.message)
+    copy.__cause__ = error.__cause__
+    return copy
+
+
+def _checkpoint(file: Path) -> Checkpoint:
+    with closing(sqlite3.connect(file, timeout=CHECKPOINT_TIMEOUT_SECONDS, isolation_level=None)) as connection:
+        connection.execute("PRAGMA synchronous = FULL").close()
+        _, pages, moved = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        if pages * PAGE_BYTES > MAX_WAL_BYTES:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
+    return Checkpoint(pages * PAGE_BYTES, moved * PAGE_BYTES)

@@ -1,0 +1,119 @@
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, inspect, text
+
+from audit import upgrade as upgrades
+from audit.engine import connect_for_migration
+from audit.schema import metadata
+from audit.upgrade import Upgrade, is_current, migration_config, newest_revision, upgrade
+from inference.errors import ConfigurationError, InternalError, StorageUnavailable
+from tests.audit.conftest import run_statements
+
+
+@contextmanager
+def connected(url: str) -> Iterator[Connection]:
+    engine = connect_for_migration(url)
+    with engine.begin() as connection:
+        yield connection
+    engine.dispose()
+
+
+def downgrade(url: str) -> None:
+    with connected(url) as connection:
+        command.downgrade(migration_config(connection), "base")
+
+
+def test_the_migrations_make_exactly_the_schema(url: str) -> None:
+    upgrade(url)
+    with connected(url) as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
+def test_constraints_are_named_as_the_schema_names_them(url: str) -> None:
+    upgrade(url)
+    with connected(url) as connection:
+        found = inspect(connection)
+        for table in metadata.tables.values():
+            assert found.get_pk_constraint(table.name)["name"] == f"pk_{table.name}"
+        assert [key["name"] for key in found.get_foreign_keys("analyses")] == ["fk_analyses_inbox_id_inbox"]
+
+
+def test_an_empty_database_is_upgraded_once(url: str) -> None:
+    assert upgrade(url) == Upgrade(None, newest_revision(), None)
+    assert upgrade(url) == Upgrade(newest_revision(), newest_revision(), None)
+    engine = connect_for_migration(url)
+    assert is_current(engine)
+    engine.dispose()
+
+
+def test_down_to_nothing_and_up_again(url: str) -> None:
+    upgrade(url)
+    downgrade(url)
+    with connected(url) as connection:
+        assert inspect(connection).get_table_names() == ["alembic_version"]
+    upgrade(url)
+    with connected(url) as connection:
+        assert set(inspect(connection).get_table_names()) == {*metadata.tables, "alembic_version"}
+
+
+def test_a_database_of_a_later_version_is_refused(url: str) -> None:
+    upgrade(url)
+    run_statements(url, "UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(ConfigurationError, match="9999"):
+        upgrade(url)
+    engine = connect_for_migration(url)
+    assert not is_current(engine)
+    engine.dispose()
+
+
+def test_a_migration_that_fails_changes_nothing(url: str) -> None:
+    with connected(url) as connection:
+        # In the way of the first migration, which has made some tables before it gets there.
+        connection.exec_driver_sql("CREATE TABLE outbox (id INTEGER)")
+    with pytest.raises(InternalError):
+        upgrade(url)
+    with connected(url) as connection:
+        assert inspect(connection).get_table_names() == ["outbox"]
+
+
+def test_an_existing_sqlite_file_is_copied_with_what_is_in_its_log(tmp_path: Path) -> None:
+    file = tmp_path / "ecg.sqlite"
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("CREATE TABLE old (value TEXT)")
+        connection.execute("INSERT INTO old VALUES ('kept')")
+        connection.commit()
+        done = upgrade(f"sqlite:///{file}")
+    assert done.copy == tmp_path / "ecg.sqlite.before-upgrade-from-none"
+    assert done.copy.stat().st_mode & 0o077 == 0
+    with closing(sqlite3.connect(done.copy)) as copy:
+        assert copy.execute("SELECT value FROM old").fetchall() == [("kept",)]
+        assert copy.execute("SELECT name FROM sqlite_master").fetchall() == [("old",)]
+
+
+def test_no_migration_without_a_copy(tmp_path: Path) -> None:
+    file = tmp_path / "ecg.sqlite"
+    run_statements(f"sqlite:///{file}", "CREATE TABLE old (value TEXT)")
+    (tmp_path / "ecg.sqlite.before-upgrade-from-none").mkdir()
+    with pytest.raises(StorageUnavailable, match="could not be copied"):
+        upgrade(f"sqlite:///{file}")
+    with connected(f"sqlite:///{file}") as connection:
+        assert inspect(connection).get_table_names() == ["old"]
+
+
+def test_a_second_migration_waits_for_the_first_and_gives_up_in_time(
+    postgresql: str, migrated_postgresql: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upgrades, "LOCK_TIMEOUT_SECONDS", 0.1)
+    with connected(migrated_postgresql) as holder:
+        holder.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": upgrades.MIGRATION_LOCK})
+        with pytest.raises(StorageUnavailable, match="55P03"):
+            upgrade(migrated_postgresql)
+    assert upgrade(migrated_postgresql).before == newest_revision()
