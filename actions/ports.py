@@ -10,19 +10,22 @@ from inference.prepare import ModelInput
 
 
 class Classify(Protocol):
-    """A loaded model. Takes the windows of one recording and averages their probabilities. Raises ModelUnavailable
-    when inference fails."""
+    """A loaded model."""
 
-    def __call__(self, windows: Sequence[ModelInput]) -> Prediction: ...
+    def __call__(self, windows: Sequence[ModelInput]) -> Prediction:
+        """Classify the windows of one recording, their probabilities averaged. Raises ModelUnavailable when inference
+        fails."""
 
 
 class Clock(Protocol):
-    """The current time, aware, UTC."""
+    """What time it is."""
 
-    def __call__(self) -> datetime: ...
+    def __call__(self) -> datetime:
+        """The current time, aware, UTC."""
 
 
 class Ids(Protocol):
-    """A new UUIDv7."""
+    """Where new identities come from."""
 
-    def __call__(self) -> UUID: ...
+    def __call__(self) -> UUID:
+        """A new UUIDv7."""
