@@ -89,9 +89,7 @@ def assemble(leads: Mapping[str, NDArray[np.floating]]) -> tuple[NDArray[np.floa
     """
     missing = [lead for lead in INDEPENDENT_LEADS if lead not in leads]
     if missing:
-        raise LeadsMissing(
-            f"missing {', '.join(missing)}: the eight independent leads I, II, V1 to V6 are needed"
-        )
+        raise LeadsMissing(f"missing {', '.join(missing)}: the eight independent leads I, II, V1 to V6 are needed")
     lengths = {lead: len(values) for lead, values in leads.items()}
     if len(set(lengths.values())) != 1:
         raise SignalMalformed(f"leads differ in length: {lengths}")
