@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from time import perf_counter
 from typing import TypeVar
 
 from actions.analysis import Analysis, Door, Mode, RequestContext
 from actions.analyze import Analyze
 from actions.ports import Clock, Ids
-from audit.records import UnitOfWork
+from audit.records import Reader, UnitOfWork
 from inference.recording import Recording
 from interop.lanes import Lane, Readers, Writer
 from interop.metrics import Metrics
@@ -47,11 +48,21 @@ class Intake:
         self.metrics.analysed(analysis)
         return analysis
 
+    async def analyze_within(self, work: Callable[[Analyze], tuple[Analysis, T]]) -> tuple[Analysis, T]:
+        """Run `work` in the lane and give it the analyzer: what a door does before and after the analysis then needs no
+        visit to the lane of its own. Raises Overloaded, ModelUnavailable, or what `work` raises."""
+        analysis, result = await self.lane.run(lambda: work(self.analyzer))
+        self.metrics.analysed(analysis)
+        return analysis, result
+
     async def write(self, job: Callable[[UnitOfWork], T]) -> T:
         """Run a job in the writer's transaction; its value comes once it is durable."""
-        return await self.writer.write(job)
+        started = perf_counter()
+        result = await self.writer.write(job)
+        self.metrics.wrote(perf_counter() - started)
+        return result
 
-    async def read(self, query: Callable[[UnitOfWork], T]) -> T:
+    async def read(self, query: Callable[[Reader], T]) -> T:
         """Run a query in a reader thread."""
         return await self.readers.read(query)
 

@@ -9,9 +9,10 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from audit.records import UnitOfWork
+from audit.records import Reader, UnitOfWork
 from inference.errors import EcgError, Overloaded, StorageUnavailable
 
 T = TypeVar("T")
@@ -58,12 +59,28 @@ class Lane:
         self._executor.shutdown(wait=True)
 
 
+@dataclass(frozen=True, slots=True)
+class _Write:
+    """A job for the common transaction."""
+
+    job: Job
+    future: Future[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """Work that needs the writer's thread but no transaction of ours."""
+
+    work: Callable[[], Any]
+    future: Future[Any]
+
+
 class Writer:
     """One thread that owns the write transaction and commits in groups."""
 
     def __init__(self, store: BatchStore) -> None:
         self._store = store
-        self._queue: queue.Queue[tuple[Job, Future[Any]] | None] = queue.Queue(WRITE_QUEUE_LIMIT)
+        self._queue: queue.Queue[_Write | _Task | None] = queue.Queue(WRITE_QUEUE_LIMIT)
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._thread.start()
 
@@ -71,10 +88,13 @@ class Writer:
         """Run `job` and give back its value once it is committed. Raises Overloaded, StorageUnavailable, or what the
         job raises (then nothing of it is stored)."""
         future: Future[T] = Future()
-        try:
-            self._queue.put_nowait((job, future))
-        except queue.Full as error:
-            raise Overloaded("the database writer is behind") from error
+        self._enqueue(_Write(job, future))
+        return await asyncio.wrap_future(future)
+
+    async def between(self, work: Callable[[], T]) -> T:
+        """Run `work` in the writer's thread between two transactions. Raises Overloaded, or what `work` raises."""
+        future: Future[T] = Future()
+        self._enqueue(_Task(work, future))
         return await asyncio.wrap_future(future)
 
     def close(self) -> None:
@@ -82,44 +102,74 @@ class Writer:
         self._queue.put(None)
         self._thread.join()
 
-    def _run(self) -> None:
-        while (first := self._queue.get()) is not None:
-            group, ended = [first], False
-            while len(group) < MAX_GROUP and not ended:
-                try:
-                    item = self._queue.get_nowait()
-                except queue.Empty:
-                    break
-                ended = item is None
-                group.extend(() if item is None else (item,))
-            self._commit(group)
-            if ended:
-                return
-
-    def _commit(self, group: list[tuple[Job, Future[Any]]]) -> None:
+    def _enqueue(self, item: _Write | _Task) -> None:
         try:
-            outcomes = self._store.run_batch([job for job, _ in group])
+            self._queue.put_nowait(item)
+        except queue.Full as error:
+            raise Overloaded("the database writer is behind") from error
+
+    def _run(self) -> None:
+        item = self._queue.get()
+        while item is not None:
+            if isinstance(item, _Task):
+                _resolve(item.future, _outcome(item.work))
+                item = self._queue.get()
+            else:
+                item = self._commit_group(item)
+
+    def _commit_group(self, first: _Write) -> _Write | _Task | None:
+        """Commit what waits already, up to the limit; gives the next item, waited for when there is none yet."""
+        group, following, more = [first], None, True
+        while more and len(group) < MAX_GROUP:
+            try:
+                item = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if isinstance(item, _Write):
+                group.append(item)
+            else:
+                following, more = item, False
+        self._commit(group)
+        return self._queue.get() if more else following
+
+    def _commit(self, group: list[_Write]) -> None:
+        try:
+            outcomes = self._store.run_batch([write.job for write in group])
         except EcgError as error:
             outcomes = [error] * len(group)
         except Exception as error:  # noqa: BLE001 - the writer must outlive any failure; each caller gets it
             failure = StorageUnavailable("the commit failed")
             failure.__cause__ = error
             outcomes = [failure] * len(group)
-        for (_, future), outcome in zip(group, outcomes, strict=True):
-            if isinstance(outcome, Exception):
-                future.set_exception(outcome)
-            else:
-                future.set_result(outcome)
+        for write, outcome in zip(group, outcomes, strict=True):
+            _resolve(write.future, outcome)
+
+
+def _outcome(work: Callable[[], Any]) -> Any:
+    try:
+        return work()
+    except Exception as error:  # noqa: BLE001 - handed to the caller
+        return error
+
+
+def _resolve(future: Future[Any], outcome: Any) -> None:
+    """A caller that went away (a closed connection) has cancelled its future; what was committed stays."""
+    if not future.set_running_or_notify_cancel():
+        return
+    if isinstance(outcome, Exception):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)
 
 
 class Readers:
-    """Threads for queries; each call gets a read-only unit of work."""
+    """Threads for queries; each call gets a read-only view."""
 
-    def __init__(self, read: Callable[[Callable[[UnitOfWork], Any]], Any]) -> None:
+    def __init__(self, read: Callable[[Callable[[Reader], Any]], Any]) -> None:
         self._read = read
         self._executor = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
 
-    async def read(self, query: Callable[[UnitOfWork], T]) -> T:
+    async def read(self, query: Callable[[Reader], T]) -> T:
         """Run a query in a reader thread. Raises what the query raises."""
         loop = asyncio.get_running_loop()
         result: T = await loop.run_in_executor(self._executor, self._read, query)

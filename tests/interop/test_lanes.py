@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import pytest
 
-from audit.records import UnitOfWork
+from audit.records import Reader, UnitOfWork
 from inference.errors import Duplicate, Overloaded, StorageUnavailable
 from interop.lanes import Job, Lane, Readers, Writer
 
@@ -96,6 +96,46 @@ def test_closing_the_writer_commits_what_is_queued() -> None:
     assert asyncio.run(scenario()) == [0, 1, 2, 3, 4]
 
 
+def test_work_between_transactions_runs_in_the_writers_thread_in_turn() -> None:
+    async def scenario() -> tuple[list[Any], list[int]]:
+        store = ListStore()
+        store.proceed.clear()
+        writer = Writer(store)
+        waiting = [
+            asyncio.ensure_future(writer.write(lambda _: "a")),
+            asyncio.ensure_future(writer.write(lambda _: "b")),
+            asyncio.ensure_future(writer.between(lambda: threading.current_thread().name)),
+            asyncio.ensure_future(writer.write(lambda _: "c")),
+        ]
+        await asyncio.sleep(0.01)
+        store.proceed.set()
+        outcomes = list(await asyncio.gather(*waiting))
+        with pytest.raises(ZeroDivisionError):
+            await writer.between(lambda: 1 / 0)
+        writer.close()
+        return outcomes, store.groups
+
+    outcomes, groups = asyncio.run(scenario())
+    assert outcomes == ["a", "b", "writer", "c"]
+    assert sum(groups) == 3, "and it is no job of a transaction"
+
+
+def test_a_caller_that_went_away_does_not_disturb_the_others() -> None:
+    async def scenario() -> int:
+        store = ListStore()
+        store.proceed.clear()
+        writer = Writer(store)
+        gone = asyncio.ensure_future(writer.write(lambda _: 1))
+        await asyncio.sleep(0.01)
+        gone.cancel()
+        store.proceed.set()
+        value = await writer.write(lambda _: 2)
+        writer.close()
+        return value
+
+    assert asyncio.run(scenario()) == 2
+
+
 def test_the_lane_refuses_what_it_cannot_hold() -> None:
     async def scenario() -> tuple[list[Any], int]:
         lane, gate = Lane(limit=2), threading.Event()
@@ -126,7 +166,7 @@ def test_the_lane_runs_one_thing_at_a_time() -> None:
 def test_readers_run_queries_off_the_event_loop() -> None:
     async def scenario() -> tuple[int, bool]:
         main = threading.get_ident()
-        readers = Readers(lambda query: query(cast(UnitOfWork, None)))
+        readers = Readers(lambda query: query(cast(Reader, None)))
         value, thread = await readers.read(lambda _: (7, threading.get_ident()))
         readers.close()
         return value, thread != main

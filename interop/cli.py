@@ -1,0 +1,35 @@
+"""`ecg-interop`: exit code 0 done, 1 the work failed, 2 wrong usage or bad input; one clear line, never a traceback."""
+
+import sys
+
+import httpx
+import typer
+from pydantic import ValidationError
+
+from inference.errors import EcgError
+from interop.commands import config, ecg, models, serving, store
+from interop.commands.console import FAILED, err, explain
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Takes 12-lead ECGs in by FHIR, HL7v2 and REST, classifies them and returns ranked clinical actions.",
+)
+for module in (serving, ecg, store, models, config):
+    module.register(app)
+
+
+def main() -> None:
+    """The console command."""
+    try:
+        app()
+    except (EcgError, ValidationError, OSError) as error:
+        sys.exit(explain(error))
+    except httpx.HTTPError as error:
+        err.print(f"{type(error).__name__}: {error}", markup=False)
+        sys.exit(FAILED)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""The other side of the doors: what `send`, `convert` and the demonstration use."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import httpx
+import orjson
+
+from inference.errors import InvalidContent, ServiceError
+from inference.recording import Recording, Sex
+from interop.hl7.message import parse
+from interop.mllp.sender import DeliveryError, Sender
+from interop.resources.identifiers import Identifier
+from interop.resources.observation import from_recording
+
+TIMEOUT_SECONDS = 30.0
+PATIENT_SYSTEM = "urn:oid:2.16.840.1.113883.19.5"  # HL7's arc for examples
+DAYS_PER_YEAR = 365.2425
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the other side said."""
+
+    accepted: bool
+    text: str
+
+
+def observation_to_send(recording: Recording, patient_id: str) -> bytes:
+    """An Observation with a contained Patient that carries identifier, sex and, for a dated recording, age."""
+    document = orjson.loads(
+        from_recording(
+            recording,
+            id="ecg",
+            subject={"reference": "#patient", "identifier": {"system": PATIENT_SYSTEM, "value": patient_id}},
+            identifiers=(Identifier(f"urn:uuid:{uuid4()}", "urn:ietf:rfc:3986"),),
+            issued=recording.recorded_at or datetime.now(UTC),
+        )
+    )
+    for assigned_by_the_server in ("id", "meta", "issued"):
+        document.pop(assigned_by_the_server, None)
+    return orjson.dumps({"resourceType": "Observation", "contained": [_patient(recording, patient_id)], **document})
+
+
+def post_observation(base: str, content: bytes) -> Answer:
+    """Create an Observation on a FHIR server. Raises httpx.HTTPError when it cannot be reached."""
+    response = httpx.post(
+        f"{base.rstrip('/')}/Observation",
+        content=content,
+        headers={"Content-Type": "application/fhir+json", "Prefer": "return=OperationOutcome"},
+        timeout=TIMEOUT_SECONDS,
+    )
+    location = response.headers.get("Location", "")
+    return Answer(response.is_success, f"{response.status_code} {response.reason_phrase} {location}\n{response.text}")
+
+
+def send_message(address: str, content: bytes) -> Answer:
+    """Send one HL7 v2 message and wait for its acknowledgement.
+
+    Raises InvalidContent for an address that is not HOST:PORT, ServiceError when no acknowledgement comes.
+    """
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        raise InvalidContent(f"{address!r} is not HOST:PORT")
+    return asyncio.run(_exchange(host, int(port), content))
+
+
+async def _exchange(host: str, port: int, content: bytes) -> Answer:
+    sender = Sender(host, port, timeout_seconds=TIMEOUT_SECONDS)
+    try:
+        acknowledgement = await sender.send(content, parse(content).header.control_id)
+    except DeliveryError as error:
+        raise ServiceError(str(error)) from error
+    finally:
+        await sender.close()
+    return Answer(
+        acknowledgement.accepted, acknowledgement.content.decode(errors="replace").replace("\r", "\n").strip()
+    )
+
+
+def _patient(recording: Recording, patient_id: str) -> dict[str, object]:
+    patient: dict[str, object] = {
+        "resourceType": "Patient",
+        "id": "patient",
+        "identifier": [{"system": PATIENT_SYSTEM, "value": patient_id}],
+    }
+    if recording.sex is not Sex.UNKNOWN:
+        patient["gender"] = recording.sex.value
+    if recording.age is not None and recording.recorded_at is not None:
+        born = recording.recorded_at - timedelta(days=recording.age * DAYS_PER_YEAR + 1)
+        patient["birthDate"] = born.date().isoformat()
+    return patient

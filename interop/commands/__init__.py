@@ -1,0 +1,1 @@
+"""The commands of `ecg-interop`, one module for each thing they act on."""
