@@ -1,0 +1,200 @@
+"""The network: a one-dimensional ResNet-18 (He et al., CVPR 2016) over the signal, joined with the clinical features.
+
+Trunk: stem, four stages of two basic blocks (64, 128, 256, 512 channels, kernel 7), average and maximum over time, so
+that any length can be read. The time axis is the width of a two-dimensional convolution of height one: onnxruntime has
+blocked kernels for two-dimensional convolutions only, which made the forward pass a quarter faster.
+
+Strides: the stem brings 500 Hz down to 25 steps a second, where 1D ResNets read PTB-XL well; the third stage reduces
+by four instead of two, because the last stage has most of the weights and its cost grows with the number of steps.
+
+Head: signal and features give logits of their own, and their mean decides. It is one linear layer on both, written so
+that training can also hold each branch to the labels: the trunk, which has most of the weights, would otherwise explain
+the few training recordings alone, and the features would add nothing to it.
+
+Features: unknown values (NaN) become the training median and set an indicator; all are standardised and clipped inside
+the graph, so that a released file needs no scaler beside it. Amplitudes come in this way: the signal is z-scored.
+
+This is the only module of the engine that imports torch; serving with onnxruntime never imports it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from inference.labels import Superclass
+from inference.recording import LEADS
+
+STAGE_CHANNELS = (64, 128, 256, 512)
+STAGE_STRIDES = (1, 2, 4, 2)
+KERNEL = 7
+STEM_KERNEL = 25  # 50 ms at 500 Hz: about half a QRS complex
+STEM_STRIDE = 5
+POOL_KERNEL = 5
+POOL_STRIDE = 4
+
+FEATURE_UNITS = 64
+FEATURE_LIMIT = 5.0  # standard deviations; an artefact must not outweigh everything else
+
+
+class FeatureStatistics(NamedTuple):
+    """Of the training recordings; each float32 of shape (n,)."""
+
+    median: NDArray[np.float32]
+    mean: NDArray[np.float32]
+    std: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkConfig:
+    """What must be known to build the network before its weights are loaded. features: their number."""
+
+    features: int
+    dropout: float = 0.3
+
+
+def _convolution(inputs: int, outputs: int, kernel: int, stride: int) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, (1, kernel), (1, stride), (0, kernel // 2), bias=False)
+
+
+class BasicBlock(nn.Module):
+    """Two convolutions and a shortcut; where the shape changes, the shortcut averages before it projects."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.first = nn.Sequential(_convolution(inputs, outputs, KERNEL, stride), nn.BatchNorm2d(outputs), nn.ReLU())
+        last = nn.BatchNorm2d(outputs)
+        nn.init.zeros_(last.weight)  # each block starts as the identity, which steadies the first epochs
+        self.second = nn.Sequential(_convolution(outputs, outputs, KERNEL, 1), last)
+        self.shortcut = nn.Identity() if inputs == outputs else _projection(inputs, outputs, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, inputs, 1, time) -> (batch, outputs, 1, ceil(time / stride))."""
+        return torch.relu(self.second(self.first(x)) + self.shortcut(x))
+
+
+def _projection(inputs: int, outputs: int, stride: int) -> nn.Module:
+    # A partial last window is averaged over its own samples only: padding with zeros would dim the end of the signal.
+    pool = nn.AvgPool2d((1, stride), (1, stride), ceil_mode=True, count_include_pad=False)
+    return nn.Sequential(pool, _convolution(inputs, outputs, 1, 1), nn.BatchNorm2d(outputs))
+
+
+def _trunk() -> nn.Sequential:
+    channels = STAGE_CHANNELS[0]
+    layers: list[nn.Module] = [
+        _convolution(len(LEADS), channels, STEM_KERNEL, STEM_STRIDE),
+        nn.BatchNorm2d(channels),
+        nn.ReLU(),
+        nn.MaxPool2d((1, POOL_KERNEL), (1, POOL_STRIDE), (0, POOL_KERNEL // 2)),
+    ]
+    for outputs, stride in zip(STAGE_CHANNELS, STAGE_STRIDES, strict=True):
+        layers += [BasicBlock(channels, outputs, stride), BasicBlock(outputs, outputs, 1)]
+        channels = outputs
+    return nn.Sequential(*layers)
+
+
+class FeatureEncoder(nn.Module):
+    """Clinical features, NaN for unknown, -> (batch, FEATURE_UNITS)."""
+
+    median: Tensor
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, features: int, dropout: float) -> None:
+        super().__init__()
+        self.register_buffer("median", torch.zeros(features))
+        self.register_buffer("mean", torch.zeros(features))
+        self.register_buffer("std", torch.ones(features))
+        self.layers = nn.Sequential(nn.Linear(2 * features, FEATURE_UNITS), nn.ReLU(), nn.Dropout(dropout))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(batch, n) with NaN -> (batch, FEATURE_UNITS)."""
+        unknown = torch.isnan(features)
+        known = torch.where(unknown, self.median, features)
+        scaled = torch.clamp((known - self.mean) / self.std, -FEATURE_LIMIT, FEATURE_LIMIT)
+        encoded: Tensor = self.layers(torch.cat([scaled, unknown.to(scaled.dtype)], dim=1))
+        return encoded
+
+
+class EcgNetwork(nn.Module):
+    """Signal and features -> one logit per superclass, in the order of `Superclass`."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.trunk = _trunk()
+        self.features = FeatureEncoder(config.features, config.dropout)
+        self.signal_head = nn.Sequential(
+            nn.Dropout(config.dropout), nn.Linear(2 * STAGE_CHANNELS[-1], len(Superclass))
+        )
+        self.feature_head = nn.Linear(FEATURE_UNITS, len(Superclass))
+
+    def forward(self, signal: Tensor, features: Tensor) -> Tensor:
+        """signal float32 (batch, 12, samples), features float32 (batch, n) -> logits (batch, 5)."""
+        by_signal, by_features = self.branches(signal, features)
+        return (by_signal + by_features) / 2
+
+    def branches(self, signal: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
+        """The logits (batch, 5) that the signal gives, and those that the features give."""
+        steps = self.trunk(signal.unsqueeze(2))
+        pooled = torch.cat([steps.mean(dim=(2, 3)), steps.amax(dim=(2, 3))], dim=1)
+        return self.signal_head(pooled), self.feature_head(self.features(features))
+
+    def set_statistics(self, statistics: FeatureStatistics) -> None:
+        """Store the statistics of the training features; they are saved with the weights."""
+        for name, values in statistics._asdict().items():
+            getattr(self.features, name).copy_(torch.from_numpy(values))
+
+
+class Probabilities(nn.Module):
+    """What is released and served: the network followed by the sigmoid."""
+
+    def __init__(self, network: EcgNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, signal: Tensor, features: Tensor) -> Tensor:
+        """As `EcgNetwork.forward`, but probabilities."""
+        return torch.sigmoid(self.network(signal, features))
+
+
+def parameter_count(network: nn.Module) -> int:
+    """Trainable parameters."""
+    return sum(p.numel() for p in network.parameters() if p.requires_grad)
+
+
+def load_network(weights: Path) -> EcgNetwork:
+    """The network of a state dict on disk, in evaluation mode on the CPU. Raises RuntimeError when it does not fit."""
+    state = torch.load(weights, map_location="cpu", weights_only=True)
+    network = EcgNetwork(NetworkConfig(features=len(state["features.mean"])))
+    network.load_state_dict(state)
+    return network.eval()
+
+
+def best_device() -> torch.device:
+    """The CUDA GPU if there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def torch_runner(
+    weights: Path,
+) -> Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]:
+    """signal (batch, 12, samples) and features (batch, n) -> probabilities (batch, 5), on the best device.
+
+    Both the call and the result raise RuntimeError when torch fails.
+    """
+    device = best_device()
+    model = Probabilities(load_network(weights)).eval().to(device)
+
+    def run(signal: NDArray[np.float32], features: NDArray[np.float32]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            found = model(torch.from_numpy(signal).to(device), torch.from_numpy(features).to(device))
+        probabilities: NDArray[np.float32] = found.cpu().numpy()
+        return probabilities
+
+    return run
