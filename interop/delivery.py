@@ -1,0 +1,166 @@
+"""Empties the outbox: one connection and one task for each destination, so that none blocks another.
+
+The outbox gives at most the oldest waiting message of a patient, so a patient's results arrive in order, urgent
+patients first. AA settles a message. AR means never: dead letter. AE and time-outs are tried again with growing
+pauses, `MAX_ATTEMPTS` times. A destination that cannot be reached at all costs its messages nothing: they were not
+sent, so they wait until it is back. A retry keeps its MSH-10; the receiver drops what it has seen.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from datetime import timedelta
+
+import orjson
+
+from audit.records import AuditEntry, AuditEvent, QueueRow, UnitOfWork
+from inference.errors import ServiceError
+from interop.intake import Intake
+from interop.logs import correlation, new_correlation_id
+from interop.mllp.sender import Acknowledgement, Sender, Unanswered, Unreachable
+from interop.settings import Settings
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 1.0  # `wake` comes with every new row; the poll finds those whose pause is over
+ANSWER_SECONDS = 30.0
+MAX_ATTEMPTS = 12  # with the pauses below about three hours: a receiver's restart, a night shift's repair
+FIRST_PAUSE = timedelta(seconds=1)
+LONGEST_PAUSE = timedelta(minutes=30)
+BATCH = 500  # rows looked at in one go, over all destinations
+
+
+def pause_after(attempts: int) -> timedelta:
+    """How long to wait after that many failures: doubling, bounded."""
+    return min(FIRST_PAUSE * (1 << min(attempts - 1, 20)), LONGEST_PAUSE)
+
+
+class Destination:
+    """One receiver: its connection, and how often in a row it could not be reached."""
+
+    def __init__(self, address: str, answer_seconds: float) -> None:
+        host, _, port = address.rpartition(":")
+        self.sender = Sender(host.strip("[]"), int(port), timeout_seconds=answer_seconds)
+        self.task: asyncio.Task[None] | None = None
+        self.unreachable = 0
+
+    @property
+    def idle(self) -> bool:
+        """Whether a new batch may be given to it."""
+        return self.task is None or self.task.done()
+
+
+class DeliveryWorker:
+    """Runs while the service does. answer_seconds: how long a receiver may take to acknowledge."""
+
+    def __init__(self, intake: Intake, settings: Settings, *, answer_seconds: float = ANSWER_SECONDS) -> None:
+        self._intake = intake
+        self._settings = settings
+        self._answer_seconds = answer_seconds
+        self._destinations: dict[str, Destination] = {}
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to deliver."""
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    def wake(self) -> None:
+        """Look at the outbox now; something was added."""
+        self._wake.set()
+
+    async def close(self) -> None:
+        """Stop. A message that is under way stays in the outbox and goes again after the restart."""
+        tasks = [self._task, *(destination.task for destination in self._destinations.values())]
+        running = [task for task in tasks if task is not None]
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        for destination in self._destinations.values():
+            await destination.sender.close()
+
+    async def _run(self) -> None:
+        while True:
+            self._wake.clear()
+            try:
+                self._assign(await self._due())
+            except ServiceError as error:
+                log.warning("outbox not readable", extra={"code": error.code})
+            try:
+                async with asyncio.timeout(POLL_SECONDS):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    async def _due(self) -> Sequence[QueueRow]:
+        now = self._intake.clock()
+        return await self._intake.read(lambda reader: reader.outbox.due(now, BATCH))
+
+    def _assign(self, rows: Sequence[QueueRow]) -> None:
+        """Give each idle destination its rows, in the order in which they are due."""
+        for address in dict.fromkeys(row.destination for row in rows if row.destination):
+            destination = self._destinations.setdefault(address, Destination(address, self._answer_seconds))
+            if destination.idle:
+                own = [row for row in rows if row.destination == address]
+                destination.task = asyncio.create_task(self._deliver(destination, own))
+
+    async def _deliver(self, destination: Destination, rows: Sequence[QueueRow]) -> None:
+        correlation.set(new_correlation_id())
+        for row in rows:
+            try:
+                answer = await destination.sender.send(row.content, row.control_id)
+            except Unreachable as error:
+                await self._back_off(destination, error)
+                return
+            except Unanswered as error:
+                await self._settle(row, None, str(error))
+                return
+            destination.unreachable = 0
+            await self._settle(row, answer, f"{answer.code} {answer.text}".strip())
+        # A patient's next message is due only now.
+        self.wake()
+
+    async def _back_off(self, destination: Destination, error: Unreachable) -> None:
+        destination.unreachable += 1
+        self._intake.metrics.delivered("unreachable")
+        pause = pause_after(destination.unreachable).total_seconds()
+        log.warning("receiver cannot be reached", extra={"reason": str(error), "pause_seconds": pause})
+        await asyncio.sleep(pause)
+
+    async def _settle(self, row: QueueRow, answer: Acknowledgement | None, text: str) -> None:
+        outcome = self._outcome(row, answer)
+        self._intake.metrics.delivered(outcome)
+        try:
+            await self._intake.write(lambda uow: self._store(uow, row, outcome, text))
+        except ServiceError as error:
+            # The row stays as it was and goes again; the receiver knows its MSH-10.
+            log.error("delivery state not stored", extra={"outbox_id": row.id, "code": error.code})
+
+    def _outcome(self, row: QueueRow, answer: Acknowledgement | None) -> str:
+        if answer is not None and answer.accepted:
+            return "sent"
+        if (answer is not None and answer.final) or row.attempts + 1 >= MAX_ATTEMPTS:
+            return "dead"
+        return "retry"
+
+    def _store(self, uow: UnitOfWork, row: QueueRow, outcome: str, text: str) -> None:
+        if row.id is None:
+            raise ValueError("an outbox row that is due has an id")
+        now = self._intake.clock()
+        if outcome == "retry":
+            uow.outbox.failed(row.id, text, now + pause_after(row.attempts + 1))
+            return
+        event = AuditEvent.RESULT_DELIVERED if outcome == "sent" else AuditEvent.RESULT_DEAD
+        if outcome == "sent":
+            uow.outbox.sent(row.id)
+        else:
+            uow.outbox.failed(row.id, text, None)
+        uow.trail.append(
+            AuditEntry(
+                event=event,
+                recorded_at=now,
+                subject=f"DiagnosticReport/{row.analysis_id}",
+                correlation_id=correlation.get(),
+                payload=orjson.dumps({"outbox_id": row.id, "attempts": row.attempts + 1}),
+            )
+        )

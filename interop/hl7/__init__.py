@@ -1,0 +1,1 @@
+"""HL7 v2 without I/O: messages, waveforms, acknowledgements and results."""

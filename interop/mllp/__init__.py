@@ -1,0 +1,1 @@
+"""MLLP: a framing core without I/O, and the asyncio shells around it."""

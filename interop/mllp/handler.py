@@ -1,0 +1,270 @@
+"""What becomes of one MLLP frame: the straight line from its bytes to the bytes of the answer.
+
+header checks -> seen before? -> decode in the lane -> the patient's turn -> analyze -> one transaction -> answer.
+
+Nothing is answered before it is durable. A message that can never be read is stored as failed and answered AE or AR; a
+failure on our side stores nothing and is answered AE 207, so that the sender keeps the message and tries again.
+"""
+
+import hashlib
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from time import perf_counter
+
+import orjson
+
+from actions.analysis import Analysis, Door
+from actions.analyze import Analyze
+from audit.records import AcknowledgementState, AuditEntry, AuditEvent, ProcessingState, QueueRow, UnitOfWork
+from inference.errors import (
+    ControlIdReused,
+    Duplicate,
+    EcgError,
+    InternalError,
+    Malformed,
+    SenderError,
+    ServiceError,
+    TooLarge,
+)
+from interop.hl7.acceptance import check_header, is_acknowledgement
+from interop.hl7.ack import Outcome, acknowledge
+from interop.hl7.control_ids import control_id
+from interop.hl7.identifiers import AssignedId
+from interop.hl7.message import Header, parse, read_header
+from interop.hl7.oru import DecodedEcg, decode, holds_waveform
+from interop.hl7.senders import Senders
+from interop.intake import Intake
+from interop.logs import correlation, new_correlation_id
+from interop.mllp.item import Item
+from interop.mllp.outbound import outbox_rows
+from interop.record import Origin, Prepared, prepare, record
+from interop.resources.identifiers import Identifier
+from interop.settings import ReusedId, Settings
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What goes back. answer: none, one or two HL7 messages in a row. inbox_id: whose acknowledgement it is."""
+
+    answer: bytes
+    inbox_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What is ready to be stored of one analysis."""
+
+    prepared: Prepared
+    outbox: tuple[QueueRow, ...]
+
+
+class Handler:
+    """Takes messages in. on_queued is called after a result has been put into the outbox."""
+
+    def __init__(
+        self, intake: Intake, settings: Settings, senders: Senders, on_queued: Callable[[], None] = lambda: None
+    ) -> None:
+        self._intake = intake
+        self._settings = settings
+        self._senders = senders
+        self._on_queued = on_queued
+
+    async def handle(self, content: bytes) -> Reply:
+        """Take one message in and give back what to answer. Every failure is an answer, none is raised."""
+        item = self._item(content)
+        if item.readable_header is not None and is_acknowledgement(item.readable_header, content):
+            log.warning("an acknowledgement came in where messages are expected; it is not answered")
+            return Reply(b"")
+        return await self._guarded(item, lambda: self._answered(item))
+
+    async def refuse_oversize(self, head: bytes) -> Reply:
+        """Answer a message of which only the head was kept."""
+        item = self._item(head)
+        error = TooLarge(f"the message is larger than {self._settings.mllp_max_bytes} bytes")
+        return await self._guarded(item, lambda: self._failed(item, error))
+
+    async def mark(self, inbox_id: int, *, delivered: bool) -> None:
+        """Record whether the answer reached the sender's connection."""
+        state = AcknowledgementState.DELIVERED if delivered else AcknowledgementState.UNDELIVERED
+        try:
+            await self._intake.write(lambda uow: uow.inbox.set_acknowledgement(inbox_id, state))
+        except ServiceError as error:
+            log.warning("acknowledgement state not stored", extra={"inbox_id": inbox_id, "code": error.code})
+
+    def _item(self, content: bytes) -> Item:
+        header = _header(content)
+        sender = header.sender if isinstance(header, Header) else None
+        context = self._intake.context(Door.MLLP, new_correlation_id(), sender)
+        correlation.set(context.correlation_id)
+        self._intake.metrics.received(Door.MLLP)
+        return Item(content=content, context=context, header=header)
+
+    async def _guarded(self, item: Item, work: Callable[[], Awaitable[Reply]]) -> Reply:
+        try:
+            return await work()
+        except ServiceError as error:
+            return self._unavailable(item, error)
+        except Exception as error:
+            # The sender must hear of our defect instead of waiting for ever; the log holds where it is.
+            log.exception("defect while taking a message in")
+            failure = InternalError("internal error")
+            failure.__cause__ = error
+            return self._unavailable(item, failure)
+
+    def _unavailable(self, item: Item, error: ServiceError) -> Reply:
+        """Our side failed and nothing is stored."""
+        self._intake.metrics.refused(Door.MLLP, error.code)
+        log.error("message not taken", extra={"code": error.code})
+        return Reply(self._answer(item, Outcome(error=error, stored=False)))
+
+    async def _answered(self, item: Item) -> Reply:
+        started = perf_counter()
+        try:
+            reply = await self._earlier(item) or await self._taken(item)
+        except Duplicate as error:
+            # The same message came in on another connection at the same time, and that one was first.
+            earlier = await self._earlier(item)
+            if earlier is None:
+                raise InternalError("a duplicate without its original") from error
+            reply = earlier
+        except SenderError as error:
+            return await self._failed(item, error)
+        self._intake.metrics.answered(Door.MLLP, perf_counter() - started)
+        return reply
+
+    async def _earlier(self, item: Item) -> Reply | None:
+        """The answer to the same message when it has come before. Raises ControlIdReused."""
+        wanted = item.control_id
+        if wanted is None:
+            return None
+        rows = await self._intake.read(lambda reader: reader.inbox.find(Door.MLLP, item.context.sender, wanted))
+        digest = hashlib.sha256(item.content).hexdigest() if rows else ""
+        same = next((row for row in rows if row.content_sha256 == digest), None)
+        if same is not None:
+            self._intake.metrics.duplicate(Door.MLLP)
+            return Reply(same.answer or b"", same.id if same.answer else None)
+        if rows and self._settings.mllp_reused_id is ReusedId.REFUSE:
+            raise ControlIdReused("MSH-10 came before with other content", element="MSH-10")
+        if rows:
+            log.warning("MSH-10 came before with other content", extra={"inbox_id": rows[0].id})
+        return None
+
+    async def _taken(self, item: Item) -> Reply:
+        if isinstance(item.header, Malformed):
+            raise item.header
+        check_header(item.header, self._senders.of(item.header.sender))
+        if item.header.code != "ORU":
+            return await self._ignored(item)
+        decoded = await self._intake.decode(lambda: self._decoded(item.content))
+        if decoded is None:
+            return await self._ignored(item)
+        async with self._intake.in_order(decoded.patient_key):
+            return await self._analysed(item, decoded)
+
+    def _decoded(self, content: bytes) -> DecodedEcg | None:
+        message = parse(content)
+        return decode(message, self._senders.of(message.header.sender)) if holds_waveform(message) else None
+
+    async def _analysed(self, item: Item, decoded: DecodedEcg) -> Reply:
+        origin = _origin(decoded)
+
+        def work(analyze: Analyze) -> tuple[Analysis, Outputs]:
+            analysis = analyze(decoded.recording, item.context)
+            ids, now = self._intake.ids, self._intake.clock()
+            outbox = outbox_rows(analysis, decoded, settings=self._settings, ids=ids, now=now)
+            return analysis, Outputs(prepare(analysis, recording=decoded.recording, origin=origin, ids=ids), outbox)
+
+        analysis, outputs = await self._intake.analyze_within(work)
+        answer = self._answer(item, Outcome(text="" if analysis.interpretable else analysis.conclusion))
+        recorded = await self._intake.write(
+            lambda uow: record(
+                uow,
+                analysis=analysis,
+                recording=decoded.recording,
+                received=item.received(decoded.patient_key),
+                origin=origin,
+                ids=self._intake.ids,
+                answer=(lambda _: answer) if answer else None,
+                outbox=outputs.outbox,
+                acknowledgement=_owed(answer),
+                prepared=outputs.prepared,
+            )
+        )
+        if outputs.outbox:
+            self._on_queued()
+        log.info("message analysed", extra={"analysis_id": str(analysis.id), "inbox_id": recorded.inbox_id})
+        return Reply(answer, recorded.inbox_id if answer else None)
+
+    async def _ignored(self, item: Item) -> Reply:
+        answer = self._answer(item, Outcome())
+        state, event = ProcessingState.NOTHING_TO_ANALYSE, AuditEvent.MESSAGE_IGNORED
+        inbox_id = await self._intake.write(lambda uow: self._store(uow, item, state, event, answer, None))
+        log.info("nothing to analyse", extra={"inbox_id": inbox_id})
+        return Reply(answer, inbox_id if answer else None)
+
+    async def _failed(self, item: Item, error: SenderError) -> Reply:
+        """Keep what cannot be read, so that nothing that came in is lost, then say so."""
+        answer = self._answer(item, Outcome(error=error))
+        state, event = ProcessingState.FAILED, AuditEvent.MESSAGE_FAILED
+        try:
+            inbox_id = await self._intake.write(lambda uow: self._store(uow, item, state, event, answer, error))
+        except Duplicate:
+            return await self._earlier(item) or Reply(answer)
+        self._intake.metrics.refused(Door.MLLP, error.code)
+        log.warning("message refused", extra={"code": error.code, "element": error.element, "inbox_id": inbox_id})
+        return Reply(answer, inbox_id if answer else None)
+
+    def _store(
+        self,
+        uow: UnitOfWork,
+        item: Item,
+        state: ProcessingState,
+        event: AuditEvent,
+        answer: bytes,
+        error: EcgError | None,
+    ) -> int:
+        code = error.code if error else None
+        inbox_id = uow.inbox.add(item.received(), state, _owed(answer), answer=answer or None, error=code)
+        payload = {"door": Door.MLLP, "sender": item.context.sender, "error": code}
+        entry = AuditEntry(
+            event=event,
+            recorded_at=self._intake.clock(),
+            subject=f"inbox/{inbox_id}",
+            correlation_id=item.context.correlation_id,
+            payload=orjson.dumps(payload | {"element": error.element if error else None}),
+        )
+        uow.trail.append(entry)
+        return inbox_id
+
+    def _answer(self, item: Item, outcome: Outcome) -> bytes:
+        def new_id() -> str:
+            return control_id(self._intake.ids())
+
+        return acknowledge(item.readable_header, outcome, created_at=self._intake.clock(), new_id=new_id)
+
+
+def _header(content: bytes) -> Header | Malformed:
+    try:
+        return read_header(content)
+    except Malformed as error:
+        return error
+
+
+def _owed(answer: bytes) -> AcknowledgementState:
+    return AcknowledgementState.PENDING if answer else AcknowledgementState.NOT_OWED
+
+
+def _origin(decoded: DecodedEcg) -> Origin:
+    return Origin(
+        observation=None,
+        subject={"type": "Patient"} | decoded.patient.reference(),
+        placer_order_number=_identifier(decoded.placer_order_number),
+        filler_order_number=_identifier(decoded.filler_order_number),
+    )
+
+
+def _identifier(number: AssignedId | None) -> Identifier | None:
+    return Identifier(system=number.system, value=number.value) if number else None
