@@ -1,0 +1,1 @@
+"""The REST door: one ECG as a JSON matrix in, diagnoses and recommendations out."""

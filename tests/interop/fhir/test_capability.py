@@ -1,0 +1,34 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from interop.fhir.capability import statement
+from interop.fhir.parameters import INTERACTIONS, PARAMETERS
+from tests.interop.valid import valid
+
+DATE = datetime(2026, 3, 2, tzinfo=UTC)
+
+
+@pytest.fixture
+def document() -> bytes:
+    return statement("http://ecg.example/fhir", "0.1.0", DATE)
+
+
+def test_the_statement_is_valid_fhir(document: bytes) -> None:
+    found = valid("CapabilityStatement", document)
+    assert found.fhirVersion == "4.0.1"
+    assert found.kind == "instance"
+    assert found.implementation.url == "http://ecg.example/fhir"
+
+
+def test_every_served_type_is_there_once_with_its_interactions_and_parameters(document: bytes) -> None:
+    (rest,) = valid("CapabilityStatement", document).rest
+    assert {r.type: tuple(i.code for i in r.interaction) for r in rest.resource} == INTERACTIONS
+    assert len(rest.resource) == len(INTERACTIONS)
+    for resource in rest.resource:
+        assert [p.name for p in resource.searchParam] == [p.name for p in PARAMETERS[resource.type]]
+
+
+def test_only_what_can_be_created_promises_conditional_creation(document: bytes) -> None:
+    (rest,) = valid("CapabilityStatement", document).rest
+    assert [r.type for r in rest.resource if r.conditionalCreate] == ["Observation"]
