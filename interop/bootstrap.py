@@ -34,6 +34,7 @@ from interop.metrics import Metrics
 from interop.mllp.server import MllpServer
 from interop.serving import DRAIN_SECONDS, HttpServer, bind, tune_interpreter
 from interop.settings import Settings
+from interop.warm_up import warm_up
 from interop.web import create_app
 
 log = logging.getLogger(__name__)
@@ -176,14 +177,15 @@ async def _serve(
     mode = effective_mode(settings, classifier)
     async with _intake(store, analyzer, settings, mode) as intake:
         intake.metrics.model(classifier.model)
+        await intake.decode(lambda: warm_up(analyzer, now()))
         await intake.write(lambda uow: uow.trail.append(_started(analyzer, classifier, mode)))
         async with AsyncExitStack() as stack:
-            mllp = MllpServer(intake, settings)
-            await mllp.start(settings.host, settings.mllp_port)
-            stack.push_async_callback(mllp.close, DRAIN_SECONDS)
             delivery = DeliveryWorker(intake, settings)
             delivery.start()
             stack.push_async_callback(delivery.close)
+            mllp = MllpServer(intake, settings, delivery.wake)
+            await mllp.start(settings.host, settings.mllp_port)
+            stack.push_async_callback(mllp.close, DRAIN_SECONDS)
             for work in _periodic(store, intake):
                 stack.push_async_callback(_cancelled, asyncio.create_task(work))
             listening = Listening(

@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import httpx
@@ -14,10 +14,10 @@ from interop.hl7.message import parse
 from interop.mllp.sender import DeliveryError, Sender
 from interop.resources.identifiers import Identifier
 from interop.resources.observation import from_recording
+from interop.resources.patients import latest_birth_date
 
 TIMEOUT_SECONDS = 30.0
 PATIENT_SYSTEM = "urn:oid:2.16.840.1.113883.19.5"  # HL7's arc for examples
-DAYS_PER_YEAR = 365.2425
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +89,5 @@ def _patient(recording: Recording, patient_id: str) -> dict[str, object]:
     if recording.sex is not Sex.UNKNOWN:
         patient["gender"] = recording.sex.value
     if recording.age is not None and recording.recorded_at is not None:
-        born = recording.recorded_at - timedelta(days=recording.age * DAYS_PER_YEAR + 1)
-        patient["birthDate"] = born.date().isoformat()
+        patient["birthDate"] = latest_birth_date(recording.age, recording.recorded_at).isoformat()
     return patient

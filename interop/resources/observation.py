@@ -1,0 +1,295 @@
+"""FHIR Observation <-> Recording (FHIR R4 Observation, SampledData).
+
+An ECG is an Observation with one component for each lead. It comes in as JSON, is checked completely, and becomes a
+Recording; an ECG that came by another door goes out the same way.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import orjson
+
+from inference.errors import InvalidContent, LeadsMissing, Malformed, SamplingRateInvalid, SignalMalformed
+from inference.lead_codes import lead_of, mdc_code
+from inference.recording import LEADS, Recording, assemble
+from interop.resources import sampled_data
+from interop.resources.codes import (
+    ECG_CODES,
+    EKG_STUDY,
+    MDC,
+    MDC_ECG,
+    MDC_SYSTEMS,
+    NOT_IDENTIFIED,
+    PROCEDURE,
+    Json,
+    concept,
+)
+from interop.resources.identifiers import Identifier, identifiers_of
+from interop.resources.patients import demographics
+from interop.resources.sampled_data import MILLISECONDS, Series, located
+from interop.resources.stored import stored
+from interop.resources.times import Moment, Precision, instant, moment
+from interop.resources.validation import Problem, problems, refuse, target_type
+
+__all__ = [
+    "ReceivedObservation",
+    "from_recording",
+    "parse",
+    "render_observation",
+    "signal_digest",
+    "stored",
+    "to_recording",
+]
+
+# A result in these states is no result (FHIR R4 ObservationStatus).
+WITHDRAWN = frozenset({"cancelled", "entered-in-error"})
+
+# Subjects that R4 allows an Observation in general.
+NO_PATIENTS = frozenset({"Group", "Device", "Location"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceivedObservation:
+    """A valid Observation. content: the bytes as they came; raw: the same, parsed. patient: the contained Patient that
+    `subject` points to. is_waveform: it is, or contains, leads of an ECG. effective: aware; None when there is no time
+    or only a month or year; noon UTC when only the day is known."""
+
+    content: bytes
+    raw: dict[str, Any]
+    resource_type: str
+    id: str | None
+    status: str
+    identifiers: tuple[Identifier, ...]
+    subject: dict[str, Any] | None
+    patient: dict[str, Any] | None
+    is_waveform: bool
+    effective: datetime | None
+
+    @property
+    def withdrawn(self) -> bool:
+        """Cancelled or entered in error: stored, never analysed."""
+        return self.status in WITHDRAWN
+
+    @property
+    def patient_key(self) -> str | None:
+        """`system|value` or the reference: what keeps a patient's items in order. None for an unnamed patient."""
+        subject = self.subject or {}
+        named = identifiers_of([*((self.patient or {}).get("identifier", ())), subject.get("identifier", {})])
+        if named:
+            return named[0].key
+        reference = subject.get("reference", "")
+        return reference if reference and not reference.startswith("#") else None
+
+
+def parse(content: bytes) -> ReceivedObservation:
+    """Read and check an Observation.
+
+    Raises Malformed for what is no JSON object; InvalidContent for another resource type; MissingElement when only
+    required elements are absent (`subject` is one for us), else InvalidContent, each with all problems found and
+    their FHIRPath expressions.
+    """
+    try:
+        raw = orjson.loads(content)
+    except orjson.JSONDecodeError as error:
+        raise Malformed(f"not JSON: {error}") from error
+    if not isinstance(raw, dict) or not isinstance(raw.get("resourceType"), str):
+        raise Malformed("no FHIR resource: a JSON object with a resourceType is needed")
+    if raw["resourceType"] != "Observation":
+        raise InvalidContent(f"an Observation is needed, not {raw['resourceType'][:64]!r}", element="resourceType")
+    refuse([*problems(raw), *_subject_rule(raw)])
+    refuse(list(_waveform_rules(raw)))  # these read what the first line has found to be well-formed
+    return ReceivedObservation(
+        content=content,
+        raw=raw,
+        resource_type="Observation",
+        id=raw.get("id"),
+        status=raw["status"],
+        identifiers=identifiers_of(raw.get("identifier", ())),
+        subject=raw.get("subject"),
+        patient=_contained_patient(raw),
+        is_waveform=_is_waveform(raw),
+        effective=_recorded_at(_effective(raw)),
+    )
+
+
+def _subject_rule(raw: Json) -> Iterator[Problem]:
+    """R4 leaves subject optional; here a patient must be named, by reference or by identifier."""
+    subject = raw.get("subject")
+    if not subject:
+        yield Problem("Observation.subject", "subject is required", missing=True)
+    elif isinstance(subject, dict) and not {"reference", "identifier"} & subject.keys():
+        yield Problem("Observation.subject", "subject needs a reference or an identifier", missing=True)
+
+
+def _waveform_rules(raw: Json) -> Iterator[Problem]:
+    """An ECG is of a patient, and its time is a real one."""
+    if _is_waveform(raw) and target_type(raw["subject"], raw) in NO_PATIENTS:
+        yield Problem("Observation.subject", "the subject of an ECG is a Patient")
+    try:
+        _effective(raw)
+    except ValueError as error:
+        yield Problem("Observation.effective", str(error))
+
+
+def to_recording(received: ReceivedObservation) -> Recording:
+    """Decode the leads.
+
+    Raises UnitMissing, UnitUnsupported, LeadsMissing, SignalMalformed, SamplingRateInvalid with the expression of the
+    element concerned.
+    """
+    leads, notes = _leads(received.raw)
+    with located("Observation.component"):
+        signal, completed = assemble({lead: series.values for lead, series in leads.items()})
+        period = next(iter(leads.values())).period
+        when = _effective(received.raw)
+        person = demographics(received.patient, received.effective)
+        return Recording(
+            signal,
+            MILLISECONDS / period,
+            recorded_at=received.effective,
+            age=person.age,
+            sex=person.sex,
+            notes=(*notes, *completed, *_time_notes(when), *person.notes),
+        )
+
+
+def from_recording(
+    recording: Recording,
+    *,
+    id: str,
+    subject: Mapping[str, Any] | None,
+    identifiers: Sequence[Identifier],
+    issued: datetime,
+    status: str = "final",
+) -> bytes:
+    """The JSON of `render_observation`."""
+    return orjson.dumps(
+        render_observation(recording, id=id, subject=subject, identifiers=identifiers, issued=issued, status=status)
+    )
+
+
+def render_observation(
+    recording: Recording,
+    *,
+    id: str,
+    subject: Mapping[str, Any] | None,
+    identifiers: Sequence[Identifier],
+    issued: datetime,
+    status: str = "final",
+) -> Json:
+    """An Observation with twelve SampledData components, as version 1 of a document. subject None: not identified."""
+    sampled = sampled_data.encode(recording.signal, recording.sampling_rate)
+    document: Json = {
+        "resourceType": "Observation",
+        "id": id,
+        "meta": {"versionId": "1", "lastUpdated": instant(issued)},
+        "identifier": [identifier.as_json() for identifier in identifiers],
+        "status": status,
+        "category": [PROCEDURE],
+        "code": concept(EKG_STUDY, MDC_ECG, text="12-lead ECG"),
+        "subject": dict(subject) if subject else NOT_IDENTIFIED,
+        "effectiveDateTime": instant(recording.recorded_at) if recording.recorded_at else None,
+        "issued": instant(issued),
+        "note": [{"text": note} for note in recording.notes],
+        "component": [
+            {"code": concept({"system": MDC, "code": mdc_code(lead)}, text=lead), "valueSampledData": series}
+            for lead, series in zip(LEADS, sampled, strict=True)
+        ],
+    }
+    return {name: value for name, value in document.items() if value}
+
+
+def signal_digest(recording: Recording) -> str:
+    """SHA-256 (hex) of sampling rate and samples: the same for the same ECG, however it was written. NaN and zero each
+    have one form."""
+    canonical = np.where(np.isnan(recording.signal), np.float32(np.nan), recording.signal + np.float32(0))
+    rate = np.array([recording.sampling_rate], "<f8")
+    return hashlib.sha256(rate.tobytes() + canonical.astype("<f4").tobytes()).hexdigest()
+
+
+def _codings(concept: Mapping[str, Any]) -> list[tuple[str | None, str]]:
+    return [(coding.get("system"), coding["code"]) for coding in concept.get("coding", ()) if "code" in coding]
+
+
+def _is_waveform(raw: Json) -> bool:
+    if not isinstance(raw.get("code"), dict):
+        return False
+    if ECG_CODES.intersection(_codings(raw["code"])):
+        return True
+    return any(_lead(component["code"]) for _, component in _sampled(raw))
+
+
+def _sampled(raw: Json) -> Iterator[tuple[str, Json]]:
+    """(expression, component) of the components with SampledData."""
+    for index, component in enumerate(raw.get("component", ())):
+        if "valueSampledData" in component:
+            yield f"Observation.component[{index}]", component
+
+
+def _lead(code: Mapping[str, Any]) -> str | None:
+    """The lead that a component's code names; MDC codes decide before codes of other systems and texts."""
+    codings = sorted(_codings(code), key=lambda coding: coding[0] not in MDC_SYSTEMS)
+    texts = [code.get("text"), *(coding.get("display") for coding in code.get("coding", ()))]
+    candidates = [lead_of(coding) for _, coding in codings] + [lead_of(None, text) for text in texts]
+    return next((lead for lead in candidates if lead), None)
+
+
+def _leads(raw: Json) -> tuple[dict[str, Series], tuple[str, ...]]:
+    """Every lead, decoded, and a note on each component that is none of the twelve."""
+    if "valueSampledData" in raw:
+        raise LeadsMissing(
+            "the samples are in the Observation itself; one component for each lead is needed",
+            element="Observation.valueSampledData",
+        )
+    leads: dict[str, Series] = {}
+    notes: list[str] = []
+    for element, component in _sampled(raw):
+        lead = _lead(component["code"])
+        if lead is None:
+            notes.append(f"{element} is none of the twelve leads and was left out.")
+        elif lead in leads:
+            raise SignalMalformed(f"lead {lead} is there twice", element=f"{element}.code")
+        else:
+            leads[lead] = sampled_data.decode(component["valueSampledData"], f"{element}.valueSampledData")
+            _check_alike(next(iter(leads.values())), leads[lead], f"{element}.valueSampledData")
+    return leads, tuple(notes)
+
+
+def _check_alike(first: Series, series: Series, element: str) -> None:
+    """All leads have one length and one sampling rate."""
+    if series.period != first.period:
+        raise SamplingRateInvalid(
+            f"period {series.period:g} ms; the first lead has {first.period:g} ms", element=f"{element}.period"
+        )
+    if len(series.values) != len(first.values):
+        raise SignalMalformed(
+            f"{len(series.values)} samples; the first lead has {len(first.values)}", element=f"{element}.data"
+        )
+
+
+def _contained_patient(raw: Json) -> dict[str, Any] | None:
+    reference = raw["subject"].get("reference", "")
+    for resource in raw.get("contained", ()):
+        if resource["resourceType"] == "Patient" and reference == f"#{resource.get('id')}":
+            return dict(resource)
+    return None
+
+
+def _effective(raw: Json) -> Moment | None:
+    """effectiveDateTime, effectiveInstant, or the start of effectivePeriod. Raises ValueError for an impossible one."""
+    text = raw.get("effectiveDateTime") or raw.get("effectiveInstant") or raw.get("effectivePeriod", {}).get("start")
+    return moment(text) if text else None
+
+
+def _recorded_at(when: Moment | None) -> datetime | None:
+    return when.at if when and when.precision in (Precision.DAY, Precision.TIME) else None
+
+
+def _time_notes(when: Moment | None) -> tuple[str, ...]:
+    if when is None or when.precision is Precision.TIME:
+        return ()
+    return (f"Only the {when.precision} of the recording is known, not its time.",)

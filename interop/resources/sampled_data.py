@@ -1,0 +1,161 @@
+"""SampledData <-> numbers (FHIR R4 section 2.24.0.14).
+
+    value = origin + factor x datum
+
+`data` holds decimals separated by spaces, or E (error), L (below) and U (above the detection limit). All three become
+NaN: a limit is a bound and no measurement, and a plateau drawn at it would enter the model as if it were signal, while
+the quality gate counts NaN as what it is.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from inference.errors import InvalidContent, SamplingRateInvalid, SignalMalformed, UnitUnsupported
+from inference.recording import MAX_SAMPLING_RATE, MIN_SAMPLING_RATE
+from inference.units import to_millivolt
+from interop.resources.codes import UCUM, Json, millivolts
+
+MILLISECONDS = 1000.0
+_NOT_MEASURED = frozenset("EUL")
+_DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+# What is left of `data` without these is letters: E, U, L, or something that does not belong there.
+_DECIMAL_BYTES = b"0123456789+-. \t\r\n"
+
+# A thousand volts is no ECG in any unit; without a limit, sums of leads could leave the range of float32.
+MAX_MILLIVOLTS = 1e6
+
+# Steps to write a signal with, in mV: 1 uV as most devices store it, then finer ones for converters with other steps.
+# 10 nV is below the noise of any of them.
+RESOLUTIONS = (0.001, 0.0001, 0.00001)
+# Part of a step that a float32 signal may be off the grid and still be on it.
+ON_GRID = 0.01
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Series:
+    """One decoded SampledData. values: float64 (samples,) in mV, NaN where nothing was measured. period in ms."""
+
+    values: NDArray[np.float64]
+    period: float
+
+
+def decode(sampled: Mapping[str, Any], element: str) -> Series:
+    """Decode one lead. element: the FHIRPath expression of the SampledData, for errors.
+
+    Raises UnitMissing, UnitUnsupported, SamplingRateInvalid, SignalMalformed.
+    """
+    origin = sampled["origin"]
+    with located(f"{element}.origin"):
+        to_mv = _unit(origin)
+    if sampled["dimensions"] != 1:
+        raise SignalMalformed(
+            f"{sampled['dimensions']} dimensions; one component with one dimension for each lead is needed",
+            element=f"{element}.dimensions",
+        )
+    with located(f"{element}.period"):
+        period = _period(float(sampled["period"]))
+    with located(f"{element}.data"):
+        data = numbers(sampled.get("data"))
+        with np.errstate(over="ignore", invalid="ignore"):
+            values = (float(origin.get("value", 0.0)) + float(sampled.get("factor", 1.0)) * data) * to_mv
+        if (~(np.abs(values) <= MAX_MILLIVOLTS) & ~np.isnan(data)).any():
+            raise SignalMalformed(f"a value is beyond {MAX_MILLIVOLTS:g} mV")
+    return Series(values, period)
+
+
+def numbers(data: str | None) -> NDArray[np.float64]:
+    """The decimals of `data`. Raises SignalMalformed naming the first token that is none."""
+    if not data or data.isspace():
+        raise SignalMalformed("there are no samples")
+    # The strings hold digits and signs only: JSON then reads them as numbers or not at all.
+    if not data.encode().translate(None, _DECIMAL_BYTES):
+        try:
+            return np.array(orjson.loads(f"[{data.replace(' ', ',')}]"), np.float64)
+        except orjson.JSONDecodeError:
+            pass  # two spaces, a line break or a broken number: told apart below
+    return _token_by_token(data.split())
+
+
+def _token_by_token(tokens: list[str]) -> NDArray[np.float64]:
+    for position, token in enumerate(tokens):
+        if token not in _NOT_MEASURED and not _DECIMAL.fullmatch(token):
+            raise SignalMalformed(f"sample {position + 1} is {token[:20]!r}, neither a decimal nor E, U or L")
+    return np.array([np.nan if token in _NOT_MEASURED else float(token) for token in tokens], np.float64)
+
+
+def _unit(origin: Mapping[str, Any]) -> float:
+    """The UCUM code decides; the text only where there is no code, or one of another system that we do not know."""
+    code, text = origin.get("code"), origin.get("unit")
+    if code is None:
+        return to_millivolt(text)
+    try:
+        return to_millivolt(code)
+    except UnitUnsupported:
+        if origin.get("system") in (None, UCUM) or text is None:
+            raise
+        return to_millivolt(text)
+
+
+def _period(milliseconds: float) -> float:
+    rate = MILLISECONDS / milliseconds if milliseconds > 0 else 0.0
+    if not MIN_SAMPLING_RATE <= rate <= MAX_SAMPLING_RATE:
+        raise SamplingRateInvalid(
+            f"a period of {milliseconds:g} ms is {rate:g} Hz; "
+            f"{MIN_SAMPLING_RATE:g} to {MAX_SAMPLING_RATE:g} are accepted"
+        )
+    return milliseconds
+
+
+@contextmanager
+def located(element: str) -> Iterator[None]:
+    """Give errors that rise inside the expression of the element that they concern."""
+    try:
+        yield
+    except InvalidContent as error:
+        raise type(error)(error.message, element=error.element or element) from error
+
+
+def encode(signal: NDArray[np.float32], sampling_rate: float) -> list[Json]:
+    """One SampledData for each row of `signal` (leads, samples) in mV; at most half a step is lost."""
+    step = resolution(signal)
+    counts = np.rint(signal.astype(np.float64) / step)
+    period = MILLISECONDS / sampling_rate
+    return [
+        {
+            "origin": millivolts(0),
+            "period": int(period) if period.is_integer() else period,
+            "factor": step,
+            "dimensions": 1,
+            "data": _text(row),
+        }
+        for row in counts
+    ]
+
+
+def resolution(signal: NDArray[np.float32]) -> float:
+    """The coarsest step in mV that all samples are multiples of; the finest there is when none fits."""
+    for step in RESOLUTIONS:
+        scaled = signal / np.float32(step)
+        off = np.abs(scaled - np.rint(scaled))
+        if not (off > ON_GRID + np.abs(scaled) * np.finfo(np.float32).eps).any():
+            return step
+    return RESOLUTIONS[-1]
+
+
+def _text(counts: NDArray[np.float64]) -> str:
+    """Whole numbers with spaces between; E for NaN."""
+    missing = np.isnan(counts)
+    whole = np.where(missing, 0, counts).astype(np.int64)
+    tokens = orjson.dumps(whole, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].decode().replace(",", " ")
+    if not missing.any():
+        return tokens
+    marked = np.array(tokens.split(" "), dtype=object)
+    marked[missing] = "E"
+    return " ".join(marked)
