@@ -26,7 +26,7 @@ class ModelInfo:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """Probability per superclass, each 0 to 1 (multi-label: they do not add up to 1), and the thresholds of decision."""
+    """Probability per superclass, 0 to 1 (multi-label: they do not add up to 1), and the thresholds of decision."""
 
     probabilities: Mapping[Superclass, float]
     thresholds: Mapping[Superclass, float]

@@ -11,8 +11,8 @@ from interop.metrics import COUNTERS, GAUGES, HISTOGRAMS
 from interop.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-SUPPORT_ROW = re.compile(r"^\| (?P<what>[^|]+) \| (?P<state>supported|not supported) \| (?P<proof>[^|]+) \|", re.MULTILINE)
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+SUPPORT_ROW = re.compile(r"^\| (?P<what>[^|]+) \| (?P<state>(not )?supported) \| (?P<proof>[^|]+) \|", re.MULTILINE)
 
 
 def _codes(error: type[EcgError]) -> set[str]:

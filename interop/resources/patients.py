@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from inference.recording import MAX_AGE, Sex
 from interop.resources.times import Precision, moment
 
 DAYS_PER_YEAR = 365.2425
+A_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ def demographics(patient: Mapping[str, Any] | None, at: datetime | None) -> Demo
     if born is None or at is None:
         return Demographics(None, sex)
     birth = moment(born)
-    age = (at - birth.at).total_seconds() / 86_400 / DAYS_PER_YEAR
+    age = _age(birth.at.date(), at.date())
     if birth.precision is not Precision.DAY:
         note = f"Only the {birth.precision} of birth is known."
     else:
@@ -40,6 +41,26 @@ def demographics(patient: Mapping[str, Any] | None, at: datetime | None) -> Demo
 
 
 def latest_birth_date(age: float, at: datetime) -> date:
-    """The latest day of birth that gives at least this age (years) at that time, where only the day is told: a day of
-    birth counts from its noon (UTC)."""
-    return (at.astimezone(UTC) - timedelta(days=age * DAYS_PER_YEAR, hours=12)).date()
+    """The latest day of birth that gives at least this age (years) at that time, where only the day is told."""
+    day = at.date() - timedelta(days=round(age * DAYS_PER_YEAR))
+    while _age(day, at.date()) < age:
+        day -= A_DAY
+    while _age(day + A_DAY, at.date()) >= age:
+        day += A_DAY
+    return day
+
+
+def _age(born: date, on: date) -> float:
+    """Years as people count them: one more on each birthday, and the share of days since the last one. (Days divided by
+    365.2425 would be just short of 18 on some 18th birthdays, and 18 is a limit of intended use.)"""
+    passed = on >= _birthday(born, on.year)
+    last = _birthday(born, on.year if passed else on.year - 1)
+    following = _birthday(born, last.year + 1)
+    return last.year - born.year + (on - last).days / (following - last).days
+
+
+def _birthday(born: date, year: int) -> date:
+    try:
+        return born.replace(year=year)
+    except ValueError:  # 29 February
+        return date(year, 3, 1)
