@@ -23,10 +23,10 @@ Backend = Literal["auto", "onnx", "torch"]
 Runner = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
 
 INTRA_OP_THREADS = 2  # the model is too small to gain from more, and the service has other work for the cores
-WARM_UP_RUNS = 3  # onnxruntime settles its memory plan in the first runs, which take several times as long
+WARM_UP_RUNS = 3  # the first runs are the slow ones; no request should be among them
 
 # Present wherever the NVIDIA driver offers a device (natively or in a container, and under WSL). Asking torch would
-# cost 2 s and 200 MB in every service without a GPU.
+# take about 2 s and 200 MB in every service without a GPU.
 GPU_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
 
 
@@ -99,7 +99,7 @@ def _warm_up(classifier: Classifier) -> None:
 
 def onnx_runner(path: Path) -> Runner:
     """A released graph in onnxruntime, on the CPU. Raises ModelUnavailable when it cannot be loaded."""
-    import onnxruntime  # on first use: 0.3 s that not every command needs
+    import onnxruntime  # on first use: not every command needs it
 
     failures = _onnx_failures()
     try:

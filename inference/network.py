@@ -1,15 +1,17 @@
 """The network: a one-dimensional ResNet-18 (He et al., CVPR 2016) over the signal, joined with the clinical features.
 
 Trunk: stem, four stages of two basic blocks (64, 128, 256, 512 channels, kernel 7), average and maximum over time, so
-that any length can be read. The time axis is the width of a two-dimensional convolution of height one: onnxruntime has
-blocked kernels for two-dimensional convolutions only, which made the forward pass a quarter faster.
+that any length can be read. The time axis is the width of a two-dimensional convolution of height one, for which
+onnxruntime has blocked kernels.
 
-Strides: the stem brings 500 Hz down to 25 steps a second, where 1D ResNets read PTB-XL well; the third stage reduces
-by four instead of two, because the last stage has most of the weights and its cost grows with the number of steps.
+Strides: the stem brings 500 Hz down to 25 steps a second; the third stage reduces by four instead of two, because the
+last stage has most of the weights and its cost grows with the number of steps. The strides were chosen by the time of a
+forward pass; other strides were not trained, so what these cost in accuracy is not known.
 
 Head: signal and features give logits of their own, and their mean decides. It is one linear layer on both, written so
-that training can also hold each branch to the labels: the trunk, which has most of the weights, would otherwise explain
-the few training recordings alone, and the features would add nothing to it.
+that training can also hold each branch to the labels. On the validation fold the released model's branches reach a
+macro-AUC of 0.916 (signal) and 0.914 (features), their mean 0.930. A run with one joint loss and two epochs fewer
+reached 0.928: a difference that says nothing about the extra losses.
 
 Features: unknown values (NaN) become the training median and set an indicator; all are standardised and clipped inside
 the graph, so that a released file needs no scaler beside it. Amplitudes come in this way: the signal is z-scored.
@@ -129,9 +131,7 @@ class EcgNetwork(nn.Module):
         self.config = config
         self.trunk = _trunk()
         self.features = FeatureEncoder(config.features, config.dropout)
-        self.signal_head = nn.Sequential(
-            nn.Dropout(config.dropout), nn.Linear(2 * STAGE_CHANNELS[-1], len(Superclass))
-        )
+        self.signal_head = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(2 * STAGE_CHANNELS[-1], len(Superclass)))
         self.feature_head = nn.Linear(FEATURE_UNITS, len(Superclass))
 
     def forward(self, signal: Tensor, features: Tensor) -> Tensor:

@@ -1,0 +1,81 @@
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="torch is not installed: only needed to train and for the torch back end")
+
+import torch
+
+from inference.network import EcgNetwork, FeatureStatistics, NetworkConfig, Probabilities, parameter_count
+
+FEATURES = 6
+
+
+@pytest.fixture(scope="module")
+def network() -> EcgNetwork:
+    torch.manual_seed(0)
+    made = EcgNetwork(NetworkConfig(FEATURES)).eval()
+    made.set_statistics(
+        FeatureStatistics(
+            median=np.full(FEATURES, 2, np.float32),
+            mean=np.full(FEATURES, 1, np.float32),
+            std=np.full(FEATURES, 0.5, np.float32),
+        )
+    )
+    return made
+
+
+def _inputs(batch: int = 2, samples: int = 5000) -> tuple[torch.Tensor, torch.Tensor]:
+    rng = torch.Generator().manual_seed(1)
+    return torch.randn(batch, 12, samples, generator=rng), torch.randn(batch, FEATURES, generator=rng)
+
+
+def test_it_has_the_size_of_a_resnet18(network: EcgNetwork) -> None:
+    assert 8.6e6 < parameter_count(network) < 8.9e6
+
+
+def test_each_recording_gets_one_probability_per_class(network: EcgNetwork) -> None:
+    found = Probabilities(network)(*_inputs(3))
+    assert found.shape == (3, 5)
+    assert ((found > 0) & (found < 1)).all()
+
+
+def test_any_length_can_be_read(network: EcgNetwork) -> None:
+    for samples in (1250, 1777, 5000):
+        assert torch.isfinite(network(*_inputs(samples=samples))).all()
+
+
+def test_an_unknown_feature_is_told_from_one_that_has_the_median(network: EcgNetwork) -> None:
+    signal, features = _inputs()
+    median, unknown = features.clone(), features.clone()
+    median[:, 0] = 2
+    unknown[:, 0] = math.nan
+    assert torch.isfinite(network(signal, unknown)).all()
+    assert not torch.allclose(network(signal, median), network(signal, unknown))
+
+
+def test_an_absurd_feature_counts_no_more_than_the_limit(network: EcgNetwork) -> None:
+    signal, features = _inputs()
+    large, huge = features.clone(), features.clone()
+    large[:, 0], huge[:, 0] = 1 + 5 * 0.5, 1e9
+    torch.testing.assert_close(network(signal, large), network(signal, huge))
+
+
+def test_signal_and_features_both_count(network: EcgNetwork) -> None:
+    signal, features = _inputs()
+    before = network(signal, features)
+    assert not torch.allclose(before, network(signal.flip(2), features))
+    assert not torch.allclose(before, network(signal, features + 1))
+
+
+def test_a_recording_is_judged_independently_of_its_batch(network: EcgNetwork) -> None:
+    signal, features = _inputs(4)
+    torch.testing.assert_close(network(signal, features)[2:3], network(signal[2:3], features[2:3]))
+
+
+def test_serving_does_not_import_torch() -> None:
+    code = "import sys, inference.artifact, inference.classifier; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,1 @@
+"""Training and evaluation: plain functions and one loop."""

@@ -1,0 +1,1 @@
+"""Data sets in their official layouts, and the prepared arrays that training reads."""

@@ -1,0 +1,181 @@
+"""From a finished run to a released model: torch weights -> ONNX, checked against each other, with card and pointer."""
+
+import hashlib
+import json
+import logging
+import shutil
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+
+from inference.artifact import MODELS, ONNX_FILE, POINTER_FILE, TORCH_FILE
+from inference.classifier import onnx_runner
+from inference.features import FEATURE_NAMES, FEATURES_VERSION
+from inference.labels import Superclass
+from inference.network import EcgNetwork, Probabilities, load_network, parameter_count
+from inference.prediction import ModelStatus
+from inference.prepare import MODEL_SAMPLES, PREPROCESSING_VERSION, preprocessing_hash
+from inference.recording import LEADS
+from training.card import DATA, INTENDED_USE, LIMITS, assessment_json, write_card
+from training.commit import current_commit
+from training.config import TrainingConfig
+from training.datasets.prepared import Prepared, load_prepared
+from training.datasets.ptbxl import Entry, Split, read_index
+from training.scores import assess, predict
+from training.train import CONFIG_FILE, WEIGHTS_FILE, training_entries
+
+OPSET = 18
+MAX_PARITY = 1e-4  # largest accepted difference of a probability
+PARITY_RECORDINGS = 32
+DEFAULT_THRESHOLD = 0.3
+
+ARCHITECTURE = "1D ResNet-18 on 12 x 5,000 samples, joined with clinical features"
+
+
+class ParityBroken(Exception):
+    """The ONNX graph does not calculate what the torch network does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """The released files and how well they agree."""
+
+    folder: Path
+    parity: float
+
+
+def export(
+    run: Path,
+    data_folder: Path,
+    models: Path = MODELS,
+    *,
+    cache: Path = Path("var/cache"),
+    thresholds: Mapping[Superclass, float] | None = None,
+) -> Exported:
+    """Release a finished run as `models/<name>/<version>`: a candidate, and the model that `champion.json` points to.
+
+    The card gets the scores on the validation fold; `training.evaluate` adds others. Every file there is replaced.
+    Raises ParityBroken, before anything points to the model, FileNotFoundError when the run is not finished.
+    """
+    config = TrainingConfig.load(run / CONFIG_FILE)
+    network = load_network(run / WEIGHTS_FILE)
+    folder = models / config.name / config.version
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(run / WEIGHTS_FILE, folder / TORCH_FILE)
+    to_onnx(network, folder / ONNX_FILE)
+    entries = read_index(data_folder, Split.VAL)
+    val = load_prepared(entries, cache)
+    parity = check_parity(network, folder / ONNX_FILE, val)
+    decided = thresholds or dict.fromkeys(Superclass, DEFAULT_THRESHOLD)
+    card = _card(config, network, folder, parity, decided)
+    card["data"]["splits"] = {
+        Split.TRAIN.value: _counts(training_entries(data_folder)),
+        Split.VAL.value: _counts(entries),
+    }
+    card["metrics"] = {Split.VAL.value: assessment_json(assess(val.labels, predict(network, val), decided))}
+    write_card(folder, card)
+    _point(models, config)
+    return Exported(folder, parity)
+
+
+def to_onnx(network: EcgNetwork, path: Path) -> None:
+    """Write the network with its sigmoid as one file: inputs `signal` and `features`, output `probabilities`, the
+    batch size left open."""
+    example = (torch.zeros(2, len(LEADS), MODEL_SAMPLES), torch.zeros(2, network.config.features))
+    batch = torch.export.Dim("batch")
+    # The exporter lists every operator of torchvision that is not installed; none is used here.
+    logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "# The axis name: batch", UserWarning)  # both inputs share it, as they should
+        warnings.simplefilter("ignore", FutureWarning)  # torch's exporter uses what torch deprecates
+        warnings.simplefilter("ignore", DeprecationWarning)
+        program = torch.onnx.export(
+            Probabilities(network).eval(),
+            example,
+            input_names=["signal", "features"],
+            output_names=["probabilities"],
+            dynamic_shapes={"signal": {0: batch}, "features": {0: batch}},
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    if program is None:
+        raise RuntimeError("torch gave no ONNX program")
+    program.save(path, external_data=False)
+    _strip(path)
+
+
+def _strip(path: Path) -> None:
+    """Take out what the exporter notes of the machine it ran on (source paths in stack traces); no calculation reads it.
+    The same network then gives the same bytes wherever it is exported."""
+    model = onnx.load(path)
+    for graph in (model.graph, *model.functions):
+        del graph.metadata_props[:]
+        for node in graph.node:
+            del node.metadata_props[:]
+            node.ClearField("doc_string")
+    for value in (*model.graph.input, *model.graph.output, *model.graph.value_info, *model.graph.initializer):
+        del value.metadata_props[:]
+        value.ClearField("doc_string")
+    onnx.save(model, path)
+
+
+def check_parity(network: EcgNetwork, path: Path, data: Prepared) -> float:
+    """The largest difference of a probability on real recordings. Raises ParityBroken above `MAX_PARITY`."""
+    rows = slice(0, PARITY_RECORDINGS)
+    signals, features = np.array(data.signals[rows]), data.features[rows]
+    with torch.inference_mode():
+        expected = torch.sigmoid(network(torch.from_numpy(signals), torch.from_numpy(features))).numpy()
+    difference = float(np.abs(onnx_runner(path)(signals, features) - expected).max())
+    if not difference <= MAX_PARITY:
+        raise ParityBroken(f"{path}: probabilities differ by up to {difference:.1e}")
+    return difference
+
+
+def _card(
+    config: TrainingConfig, network: EcgNetwork, folder: Path, parity: float, thresholds: Mapping[Superclass, float]
+) -> dict[str, Any]:
+    return {
+        "name": config.name,
+        "version": config.version,
+        "status": ModelStatus.CANDIDATE.value,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": current_commit(Path(__file__).parent),
+        "files": {name: _sha256(folder / name) for name in (ONNX_FILE, TORCH_FILE)},
+        "network": {
+            "architecture": ARCHITECTURE,
+            "parameters": parameter_count(network),
+            "opset": OPSET,
+            "parity": parity,
+        },
+        "preprocessing": {"version": PREPROCESSING_VERSION, "sha256": preprocessing_hash()},
+        "features": {"version": FEATURES_VERSION, "names": list(FEATURE_NAMES)},
+        "thresholds": {c.value: thresholds[c] for c in Superclass},
+        "data": dict(DATA),
+        "groups": {},
+        "training": asdict(config),
+        "intended_use": INTENDED_USE,
+        "limits": list(LIMITS),
+    }
+
+
+def _counts(entries: Sequence[Entry]) -> dict[str, int]:
+    labels = {e.ecg_id: e.labels for e in entries}  # one that comes at two sampling rates counts once
+    return {"recordings": len(labels), **{c.value: sum(c in found for found in labels.values()) for c in Superclass}}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _point(models: Path, config: TrainingConfig) -> None:
+    pointer = {"name": config.name, "version": config.version, "path": f"{config.name}/{config.version}"}
+    (models / POINTER_FILE).write_text(json.dumps(pointer, indent=2) + "\n")
