@@ -113,8 +113,8 @@ def to_onnx(network: EcgNetwork, path: Path) -> None:
 
 
 def _strip(path: Path) -> None:
-    """Take out what the exporter notes of the machine it ran on (source paths in stack traces); no calculation reads it.
-    The same network then gives the same bytes wherever it is exported."""
+    """Take out what the exporter notes of the machine it ran on, such as source paths: no calculation reads it, and
+    without it the same network gives the same bytes wherever it is exported."""
     model = onnx.load(path)
     for graph in (model.graph, *model.functions):
         del graph.metadata_props[:]

@@ -1,20 +1,17 @@
 """`model list`, `train` and `evaluate`."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from inference.errors import ConfigurationError
 from interop.commands.console import FAILED, WRONG_USAGE, err, out, print_json
-
-if TYPE_CHECKING:
-    from training.train import Epoch
 
 MODELS = Path("models")
 
@@ -64,26 +61,15 @@ def train(
     _require_training()
     from training.config import TrainingConfig
     from training.export import ParityBroken, export
+    from training.progress import TerminalProgress
     from training.train import train as fit
 
-    with _progress() as progress:
-        batches = progress.add_task("training", total=None)
-
-        def batch(number: int, done: int, loss: float) -> None:
-            progress.update(batches, description=f"epoch {number + 1}, loss {loss:.3f}", completed=done)
-
-        def epoch(finished: "Epoch") -> None:
-            best = " best so far" if finished.best else ""
-            progress.console.print(
-                f"epoch {finished.number + 1:>2}  loss {finished.loss:.3f}  val AUC {finished.macro_auc:.3f}{best}"
+    with _unusable_data():
+        recipe = TrainingConfig.load(config) if config else TrainingConfig()
+        with TerminalProgress(err, recipe.epochs) as shown:
+            result = fit(
+                recipe, data, run, on_prepared=shown.on_prepared, on_batch=shown.on_batch, on_epoch=shown.on_epoch
             )
-
-        try:
-            recipe = TrainingConfig.load(config) if config else TrainingConfig()
-            result = fit(recipe, data, run, on_prepared=_prepared(progress), on_batch=batch, on_epoch=epoch)
-        except (FileNotFoundError, ValueError) as error:
-            err.print(str(error), markup=False)
-            raise typer.Exit(WRONG_USAGE) from error
     out.print(
         f"best epoch {result.best.number + 1}: macro-AUC val {result.best.macro_auc:.3f}; weights {result.weights}"
     )
@@ -108,13 +94,24 @@ def evaluate(
     from inference.artifact import find_model
     from training.datasets.ptbxl import Split
     from training.evaluate import evaluate as assess
+    from training.progress import TerminalProgress
 
     if split not in (Split.VAL.value, Split.TEST.value):
         raise typer.BadParameter("val or test", param_hint="--split")
-    with _progress() as progress:
-        found = assess(find_model(model), data, Split(split), on_prepared=_prepared(progress)).assessment
+    with _unusable_data(), TerminalProgress(err, epochs=0) as shown:
+        found = assess(find_model(model), data, Split(split), on_prepared=shown.on_prepared).assessment
     interval = found.macro_auc
     out.print(f"macro-AUC {split}: {interval.value:.3f} ({interval.low:.3f} to {interval.high:.3f})")
+
+
+@contextmanager
+def _unusable_data() -> Iterator[None]:
+    """A folder or recipe that cannot be used is the caller's to change."""
+    try:
+        yield
+    except (FileNotFoundError, ValueError) as error:
+        err.print(str(error), markup=False)
+        raise typer.Exit(WRONG_USAGE) from error
 
 
 def _require_training() -> None:
@@ -122,17 +119,3 @@ def _require_training() -> None:
     if not all(find_spec(package) for package in ("torch", "onnx", "sklearn")):
         err.print("this needs the training libraries: make test sets up .venv-dev, or pip install '.[train]'")
         raise typer.Exit(WRONG_USAGE)
-
-
-def _progress() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*columns, console=err)
-
-
-def _prepared(progress: Progress) -> Callable[[int, int], None]:
-    task = progress.add_task("preparing recordings", total=None)
-
-    def advance(done: int, total: int) -> None:
-        progress.update(task, completed=done, total=total)
-
-    return advance
