@@ -5,6 +5,7 @@ import sys
 import orjson
 from pydantic import ValidationError
 from rich.console import Console
+from typer.exceptions import TyperException
 
 from inference.errors import EcgError, Fault
 
@@ -20,16 +21,29 @@ def print_json(value: object) -> None:
     sys.stdout.write(orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str).decode() + "\n")
 
 
-def explain(error: EcgError | ValidationError | OSError) -> int:
-    """Print one line for an error and give the exit code: 2 for what the caller must change, else 1."""
+def explain(error: EcgError | ValidationError | OSError, *, place: str = "") -> int:
+    """Print one line for an error and give the exit code: 2 for what the caller must change, else 1.
+
+    place: where it arose, when there are several.
+    """
     if isinstance(error, ValidationError):
         for problem in error.errors():
             name = "_".join(str(part) for part in problem["loc"]).upper()
             err.print(f"ECG_{name}: {problem['msg']}" if name else problem["msg"], markup=False)
         return WRONG_USAGE
     if isinstance(error, EcgError):
-        place = f"{error.element}: " if error.element else ""
-        err.print(f"{place}{error.message}", markup=False)
+        element = error.element if error.element and not error.message.startswith(error.element) else None
+        err.print(": ".join(part for part in (place, element, error.message) if part), markup=False)
         return WRONG_USAGE if error.fault is Fault.SENDER else FAILED
-    err.print(str(error), markup=False)
+    named = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
+    err.print(named, markup=False)
     return FAILED
+
+
+def explain_usage(error: TyperException) -> int:
+    """Print one line for a wrong call and give the exit code."""
+    context, message = getattr(error, "ctx", None), " ".join(error.format_message().split())
+    if message:  # typer has printed the help already where there is none
+        hint = f" See {context.command_path} --help." if context else ""
+        err.print(f"{message.rstrip('.')}.{hint}", markup=False)
+    return WRONG_USAGE

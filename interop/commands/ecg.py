@@ -4,22 +4,25 @@ from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 import typer
 from orjson import loads
 from rich.table import Table
 
 from actions.analysis import Analysis, Door, Mode, RequestContext
-from inference.errors import InvalidContent
-from inference.formats import read
+from inference.errors import EcgError, Fault, InvalidContent
 from inference.labels import SUPERCLASS_NAMES
-from inference.recording import Recording, Sex
+from inference.recording import MAX_AGE, Recording, Sex
 from interop.bootstrap import load_analyzer, new_id, now
-from interop.commands.console import FAILED, err, out, print_json
+from interop.commands.console import FAILED, WRONG_USAGE, err, explain, out, print_json
+from interop.files import read_file, write_wfdb
+from interop.refusal import uninterpretable
 from interop.settings import Settings
 
-File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="WFDB header (.hea) or CSV")]
+FORMATS = "WFDB, CSV, DICOM, SCP-ECG, aECG, MUSE or Philips XML, FHIR Observation (.json), HL7 v2 (.hl7)"
+File = Annotated[Path, typer.Argument(help=FORMATS)]
 Age = Annotated[float | None, typer.Option(help="age in years; default: what the file says")]
 SexOption = Annotated[Sex | None, typer.Option(help="default: what the file says")]
 RecordedAt = Annotated[str | None, typer.Option(help="ISO 8601 with offset, or `now`; default: what the file says")]
@@ -33,6 +36,7 @@ class Target(StrEnum):
 
     FHIR = "fhir"
     HL7 = "hl7"
+    WFDB = "wfdb"
 
 
 def register(app: typer.Typer) -> None:
@@ -42,7 +46,7 @@ def register(app: typer.Typer) -> None:
 
 
 def predict(
-    files: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, help="WFDB headers (.hea) or CSV")],
+    files: Annotated[list[Path], typer.Argument(help=FORMATS)],
     age: Age = None,
     sex: SexOption = None,
     recorded_at: RecordedAt = None,
@@ -50,32 +54,41 @@ def predict(
     sampling_rate: SamplingRate = None,
     json: Annotated[bool, typer.Option("--json", help="for a program to read")] = False,
 ) -> None:
-    """Analyse recordings and print the result; nothing is stored. Exit code 1 if one could not be interpreted."""
-    from interop.predict.schema import answer
+    """Analyse recordings and print the result; nothing is stored.
 
-    analyzer, _ = load_analyzer(Settings())
-    analyses = []
+    A file that cannot be read stops none of the others. Exit code 2 if there was one, else 1 if a recording could not
+    be interpreted.
+    """
+    settings = Settings()
+    analyzer, _ = load_analyzer(settings)
+    results: list[tuple[Path, Analysis | EcgError]] = []
     for file in files:
-        recording = _read(file, age, sex, recorded_at, unit, sampling_rate)
-        context = RequestContext(
-            door=Door.CLI, received_at=now(), correlation_id=str(new_id()), sender=None, mode=Mode.LIVE
-        )
-        analyses.append(analyzer(recording, context))
+        try:
+            recording = _read(file, settings, age, sex, recorded_at, unit, sampling_rate)
+            results.append((file, analyzer(recording, _context())))
+        except EcgError as error:
+            if error.fault is not Fault.SENDER:
+                raise
+            results.append((file, error))
     if json:
-        results = zip(files, analyses, strict=True)
-        print_json(
-            [{"file": str(file)} | loads(answer(analysis, _milliseconds(analysis))) for file, analysis in results]
-        )
-    else:
-        for file, analysis in zip(files, analyses, strict=True):
-            _show(file, analysis)
-    if not all(analysis.interpretable for analysis in analyses):
+        print_json([{"file": str(file)} | _as_json(result) for file, result in results])
+    for file, result in results:
+        if isinstance(result, EcgError):
+            explain(result, place=str(file))
+        elif not json:
+            _show(file, result)
+    if any(isinstance(result, EcgError) for _, result in results):
+        raise typer.Exit(WRONG_USAGE)
+    if not all(isinstance(result, Analysis) and result.interpretable for _, result in results):
         raise typer.Exit(FAILED)
 
 
 def convert(
     file: File,
-    to: Annotated[Target, typer.Option(help="fhir: Observation JSON; hl7: ORU^R01")],
+    to: Annotated[Target, typer.Option(help="fhir: Observation JSON; hl7: ORU^R01; wfdb: .hea and .dat")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="where to; default: standard output. wfdb: the .hea file")
+    ] = None,
     patient_id: PatientId = "UNKNOWN",
     age: Age = None,
     sex: SexOption = None,
@@ -83,10 +96,19 @@ def convert(
     unit: Unit = None,
     sampling_rate: SamplingRate = None,
 ) -> None:
-    """Write a recording as a FHIR Observation or an HL7 v2 message to standard output."""
-    recording = _read(file, age, sex, recorded_at, unit, sampling_rate)
+    """Write a recording as a FHIR Observation, an HL7 v2 message or a WFDB record."""
+    settings = Settings()
+    if to is Target.WFDB and output is None:
+        raise InvalidContent("--to wfdb needs --output: a record is two files")
+    recording = _read(file, settings, age, sex, recorded_at, unit, sampling_rate)
+    if to is Target.WFDB and output is not None:
+        write_wfdb(recording, output, ZoneInfo(settings.time_zone))
+        return
     content = _message(recording, patient_id) if to is Target.HL7 else _observation(recording, patient_id)
-    typer.get_binary_stream("stdout").write(content)
+    if output is not None:
+        output.write_bytes(content)
+    else:
+        typer.get_binary_stream("stdout").write(content)
 
 
 def send(
@@ -104,8 +126,8 @@ def send(
     from interop import client
 
     if (fhir is None) == (mllp is None):
-        raise typer.BadParameter("give either --fhir or --mllp")
-    recording = _read(file, age, sex, recorded_at, unit, sampling_rate)
+        raise InvalidContent("give either --fhir or --mllp")
+    recording = _read(file, Settings(), age, sex, recorded_at, unit, sampling_rate)
     if fhir:
         answer = client.post_observation(fhir, _observation(recording, patient_id))
     else:
@@ -118,20 +140,27 @@ def send(
 
 def _read(
     file: Path,
+    settings: Settings,
     age: float | None,
     sex: Sex | None,
     recorded_at: str | None,
     unit: str | None,
     sampling_rate: float | None,
 ) -> Recording:
-    options = {"unit": unit, "sampling_rate": sampling_rate}
-    recording = read(file, **{name: value for name, value in options.items() if value is not None})
+    """The recording in a file, with what the caller knows better."""
+    if age is not None and not 0 <= age <= MAX_AGE:
+        raise InvalidContent(f"--age {age:g}: 0 to {MAX_AGE:g} years are accepted")
+    recording = read_file(file, settings, unit=unit, sampling_rate=sampling_rate)
     return replace(
         recording,
         age=recording.age if age is None else age,
         sex=sex or recording.sex,
         recorded_at=_time(recorded_at) if recorded_at else recording.recorded_at,
     )
+
+
+def _context() -> RequestContext:
+    return RequestContext(door=Door.CLI, received_at=now(), correlation_id=str(new_id()), sender=None, mode=Mode.LIVE)
 
 
 def _time(text: str) -> datetime:
@@ -158,8 +187,15 @@ def _observation(recording: Recording, patient_id: str) -> bytes:
     return observation_to_send(recording, patient_id)
 
 
-def _milliseconds(analysis: Analysis) -> float:
-    return sum(analysis.timings.values()) * 1000
+def _as_json(result: Analysis | EcgError) -> dict[str, Any]:
+    """The answer of `/predict`, or what was wrong with the file."""
+    from interop.predict.schema import answer
+
+    if isinstance(result, Analysis) and result.interpretable:
+        answered: dict[str, Any] = loads(answer(result, sum(result.timings.values()) * 1000))
+        return answered
+    error = result if isinstance(result, EcgError) else uninterpretable(result, "signal")
+    return {"error": {"code": error.code, "message": error.message, "element": error.element}}
 
 
 def _show(file: Path, analysis: Analysis) -> None:

@@ -57,7 +57,7 @@ def _leads(recording: Recording, recorded: str) -> Iterator[str]:
     position = 0
     for number, (lead, values) in enumerate(zip(LEADS, recording.signal, strict=True), 1):
         sub_id = f"1.1.1.{number}"
-        facets = [("NM", "0^MDC_ATTR_SAMP_RATE^MDC", f"{recording.sampling_rate:g}", _RATE_UNIT)]
+        facets = [("NM", "0^MDC_ATTR_SAMP_RATE^MDC", f"{recording.sampling_rate:.12g}", _RATE_UNIT)]
         if np.isnan(values).any():
             facets.append(("NM", "262196^MDC_EVT_INOP^MDC", str(INVALID_SAMPLE), ""))
         code = f"{mdc_code(lead)}^MDC_ECG_ELEC_POTL_{lead.upper()}^MDC"

@@ -1,3 +1,6 @@
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,3 +28,13 @@ def test_an_option_that_a_format_does_not_take_is_refused(examples: Path) -> Non
 
 def test_an_option_that_is_none_counts_as_not_given(examples: Path) -> None:
     assert read(examples / "00010_hr.hea", unit=None, sampling_rate=None).duration == 10
+
+
+def test_libraries_that_read_files_are_imported_on_first_use_only() -> None:
+    script = (
+        "import json, sys\n"
+        "import inference.formats, interop.bootstrap, interop.cli\n"
+        "print(json.dumps(sorted({'ecgdatakit', 'pydicom', 'wfdb', 'pandas'} & sys.modules.keys())))"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert json.loads(result.stdout) == []
