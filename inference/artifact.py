@@ -1,8 +1,9 @@
-"""A released model on disk: a folder with `model.onnx`, the torch weights, `card.json` and `README.md`.
+"""A released model on disk: a folder with `model.onnx`, the torch weights, `card.json` and `README.md`; often also
+`model.int8.onnx`, the same network in 8-bit integers.
 
 The card is the contract between the weights and this code. It is checked before anything runs: its form, the checksum
-of the weights, and that the code prepares signals and features just as they were prepared in training. A model that
-fails any of it is refused; there is no way to load it all the same.
+of every graph that may run, and that the code prepares signals and features just as they were prepared in training. A
+model that fails any of it is refused; there is no way to load it all the same.
 """
 
 import hashlib
@@ -21,6 +22,7 @@ from inference.prepare import PREPROCESSING_VERSION, preprocessing_hash
 
 CARD_FILE = "card.json"
 ONNX_FILE = "model.onnx"
+INT8_FILE = "model.int8.onnx"
 TORCH_FILE = "model.pt"
 POINTER_FILE = "champion.json"
 SCHEMA_FILE = "card.schema.json"
@@ -31,7 +33,7 @@ PACKAGED = Path(__file__).parent / "released"  # filled when the wheel is built
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Artifact:
-    """A model whose card and checksum hold. card: the whole card, for those who report on the model."""
+    """A model whose card and checksums hold. card: the whole card, for those who report on the model."""
 
     folder: Path
     card: Mapping[str, Any]
@@ -40,6 +42,11 @@ class Artifact:
     def thresholds(self) -> dict[Superclass, float]:
         """Decision threshold of each superclass."""
         return {c: float(self.card["thresholds"][c]) for c in Superclass}
+
+    @property
+    def graphs(self) -> tuple[str, ...]:
+        """The ONNX files that were released: fp32 always, int8 if it was good enough."""
+        return tuple(file for file in (ONNX_FILE, INT8_FILE) if file in self.card["files"])
 
     def info(self, file: str = ONNX_FILE) -> ModelInfo:
         """The identity of the model when these weights run."""
@@ -85,7 +92,8 @@ def load_artifact(folder: Path) -> Artifact:
     if reasons:
         raise ModelInvalid(f"{path}: {'; '.join(reasons)}", element=str(path))
     artifact = Artifact(folder, card)
-    artifact.verified(ONNX_FILE)
+    for file in artifact.graphs:
+        artifact.verified(file)
     return artifact
 
 

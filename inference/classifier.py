@@ -1,6 +1,8 @@
 """ModelInput -> Prediction, by onnxruntime (the default) or torch."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib.util import find_spec
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -9,18 +11,24 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.artifact import ONNX_FILE, TORCH_FILE, Artifact, load_artifact
-from inference.errors import ModelUnavailable
+from inference.artifact import INT8_FILE, ONNX_FILE, TORCH_FILE, Artifact, load_artifact
+from inference.errors import ConfigurationError, ModelUnavailable
 from inference.features import FEATURE_NAMES
 from inference.labels import Superclass
+from inference.memory import give_back_freed_memory
+from inference.precision import Choice, Precision, faster
 from inference.prediction import ModelInfo, Prediction
 from inference.prepare import MODEL_SAMPLES, ModelInput
 from inference.recording import LEADS
+
+log = logging.getLogger(__name__)
 
 Backend = Literal["auto", "onnx", "torch"]
 
 # signal (batch, 12, 5000) and features (batch, n) -> probabilities (batch, 5); raises ModelUnavailable when it fails
 Runner = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
+
+GRAPHS = {Precision.FP32: ONNX_FILE, Precision.INT8: INT8_FILE}
 
 INTRA_OP_THREADS = 2  # the model is too small to gain from more, and the service has other work for the cores
 WARM_UP_RUNS = 3  # the first runs are the slow ones; no request should be among them
@@ -74,27 +82,74 @@ class Classifier:
         return Prediction(probabilities, self.thresholds, self.model)
 
 
-def load_classifier(folder: Path, backend: Backend = "auto") -> Classifier:
+def load_classifier(folder: Path, backend: Backend = "auto", precision: Precision = Precision.AUTO) -> Classifier:
     """Load, verify and warm up a released model. `auto`: torch where it is installed and finds a CUDA GPU, else
-    onnxruntime; `torch`: on the GPU if there is one, else on the CPU.
+    onnxruntime; `torch`: on the GPU if there is one, else on the CPU. The precision chooses among the graphs for
+    onnxruntime; torch calculates in fp32.
 
-    Raises ModelInvalid when the model does not match its card, ModelUnavailable when it cannot run here.
+    Raises ModelInvalid when the model does not match its card or was released without that precision,
+    ModelUnavailable when it cannot run here, ConfigurationError for int8 by torch.
     """
     artifact = load_artifact(folder)
-    if backend == "torch" or (backend == "auto" and _torch_has_gpu()):
-        run, file = _torch_runner(artifact), TORCH_FILE
+    if _by_torch(backend, precision):
+        run, file, choice = _torch_runner(artifact), TORCH_FILE, Choice(Precision.FP32)
     else:
-        run, file = onnx_runner(artifact.verified(ONNX_FILE)), ONNX_FILE
-    classifier = Classifier(run, artifact.info(file), artifact.thresholds)
-    _warm_up(classifier)
+        run, file, choice = _chosen_graph(artifact, precision)
+    give_back_freed_memory()
+    model = artifact.info(file)
+    log.info(
+        "model loaded",
+        extra={
+            "model": f"{model.name} {model.version}",
+            "file": file,
+            "sha256": model.sha256,
+            "precision": choice.precision.value,
+            "fp32_ms": choice.fp32_ms,
+            "int8_ms": choice.int8_ms,
+        },
+    )
+    classifier = Classifier(run, model, artifact.thresholds)
+    _warm_up(partial(classifier, [ModelInput(*(array[0] for array in _silence()))]))
     return classifier
 
 
-def _warm_up(classifier: Classifier) -> None:
-    silent = np.zeros((len(LEADS), MODEL_SAMPLES), np.float32)
-    unknown = np.full(len(FEATURE_NAMES), np.nan, np.float32)
+def _by_torch(backend: Backend, precision: Precision) -> bool:
+    if precision is not Precision.INT8:
+        return backend == "torch" or (backend == "auto" and _torch_has_gpu())
+    if backend == "torch":
+        raise ConfigurationError("ECG_PRECISION=int8 is for onnxruntime; ECG_BACKEND=torch has no int8 weights")
+    return False
+
+
+def _chosen_graph(artifact: Artifact, precision: Precision) -> tuple[Runner, str, Choice]:
+    if precision is not Precision.AUTO:
+        choice = Choice(precision)
+    elif INT8_FILE not in artifact.graphs:
+        choice = Choice(Precision.FP32)
+    else:
+        return _faster_graph(artifact)
+    file = GRAPHS[choice.precision]
+    return onnx_runner(artifact.verified(file)), file, choice
+
+
+def _faster_graph(artifact: Artifact) -> tuple[Runner, str, Choice]:
+    runners = {precision: onnx_runner(artifact.verified(file)) for precision, file in GRAPHS.items()}
+    passes = {precision: partial(run, *_silence()) for precision, run in runners.items()}
+    for forward in passes.values():
+        _warm_up(forward)
+    choice = faster(passes[Precision.FP32], passes[Precision.INT8])
+    return runners[choice.precision], GRAPHS[choice.precision], choice
+
+
+def _silence() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """A batch of one input without signal and features."""
+    signal = np.zeros((1, len(LEADS), MODEL_SAMPLES), np.float32)
+    return signal, np.full((1, len(FEATURE_NAMES)), np.nan, np.float32)
+
+
+def _warm_up(forward: Callable[[], object]) -> None:
     for _ in range(WARM_UP_RUNS):
-        classifier([ModelInput(silent, unknown)])
+        forward()
 
 
 def onnx_runner(path: Path) -> Runner:

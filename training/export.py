@@ -1,6 +1,6 @@
-"""From a finished run to a released model: torch weights -> ONNX, checked against each other, with card and pointer."""
+"""From a finished run to a released model: torch weights -> ONNX, checked against each other, then int8 from that if it
+is good enough, with card and pointer."""
 
-import hashlib
 import json
 import logging
 import shutil
@@ -23,11 +23,12 @@ from inference.network import EcgNetwork, Probabilities, load_network, parameter
 from inference.prediction import ModelStatus
 from inference.prepare import MODEL_SAMPLES, PREPROCESSING_VERSION, preprocessing_hash
 from inference.recording import LEADS
-from training.card import DATA, INTENDED_USE, LIMITS, assessment_json, write_card
+from training.card import DATA, INTENDED_USE, LIMITS, assessment_json, file_sha256, write_card
 from training.commit import current_commit
 from training.config import TrainingConfig
 from training.datasets.prepared import Prepared, load_prepared
 from training.datasets.ptbxl import Entry, Split, read_index
+from training.quantize import Int8, release_int8
 from training.scores import assess, predict
 from training.train import CONFIG_FILE, WEIGHTS_FILE, training_entries
 
@@ -49,6 +50,7 @@ class Exported:
 
     folder: Path
     parity: float
+    int8: Int8
 
 
 def export(
@@ -81,8 +83,9 @@ def export(
     }
     card["metrics"] = {Split.VAL.value: assessment_json(assess(val.labels, predict(network, val), decided))}
     write_card(folder, card)
+    int8 = release_int8(folder, data_folder, cache=cache)
     _point(models, config)
-    return Exported(folder, parity)
+    return Exported(folder, parity, int8)
 
 
 def to_onnx(network: EcgNetwork, path: Path) -> None:
@@ -148,7 +151,7 @@ def _card(
         "status": ModelStatus.CANDIDATE.value,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": current_commit(Path(__file__).parent),
-        "files": {name: _sha256(folder / name) for name in (ONNX_FILE, TORCH_FILE)},
+        "files": {name: file_sha256(folder / name) for name in (ONNX_FILE, TORCH_FILE)},
         "network": {
             "architecture": ARCHITECTURE,
             "parameters": parameter_count(network),
@@ -169,11 +172,6 @@ def _card(
 def _counts(entries: Sequence[Entry]) -> dict[str, int]:
     labels = {e.ecg_id: e.labels for e in entries}  # one that comes at two sampling rates counts once
     return {"recordings": len(labels), **{c.value: sum(c in found for found in labels.values()) for c in Superclass}}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _point(models: Path, config: TrainingConfig) -> None:

@@ -55,6 +55,46 @@ def test_weights_that_are_not_those_of_the_card_are_refused_by_name(model: Path)
         load_artifact(model)
 
 
+@pytest.fixture
+def model_with_int8(model: Path) -> Path:
+    """The same, released in int8 too."""
+    (model / "model.int8.onnx").write_bytes(b"small weights")
+    files = {"model.onnx": b"weights", "model.int8.onnx": b"small weights"}
+    _change(model, files={name: hashlib.sha256(content).hexdigest() for name, content in files.items()})
+    return model
+
+
+def test_a_model_that_was_released_in_int8_has_both_graphs(model_with_int8: Path) -> None:
+    loaded = load_artifact(model_with_int8)
+    assert loaded.graphs == ("model.onnx", "model.int8.onnx")
+    assert loaded.info("model.int8.onnx").sha256 == hashlib.sha256(b"small weights").hexdigest()
+
+
+def test_an_int8_file_that_the_card_does_not_list_is_never_run(model: Path) -> None:
+    (model / "model.int8.onnx").write_bytes(b"put there by someone")
+    assert load_artifact(model).graphs == ("model.onnx",)
+
+
+def test_changed_int8_weights_are_refused_by_name(model_with_int8: Path) -> None:
+    (model_with_int8 / "model.int8.onnx").write_bytes(b"other weights")
+    with pytest.raises(ModelInvalid, match=r"model\.int8\.onnx: SHA-256"):
+        load_artifact(model_with_int8)
+
+
+def test_missing_int8_weights_are_refused(model_with_int8: Path) -> None:
+    (model_with_int8 / "model.int8.onnx").unlink()
+    with pytest.raises(ModelInvalid, match=r"model\.int8\.onnx"):
+        load_artifact(model_with_int8)
+
+
+def test_int8_weights_without_a_comparison_with_fp32_are_refused(model_with_int8: Path) -> None:
+    card = json.loads((model_with_int8 / "card.json").read_text())
+    del card["int8"]
+    (model_with_int8 / "card.json").write_text(json.dumps(card))
+    with pytest.raises(ModelInvalid, match="int8"):
+        load_artifact(model_with_int8)
+
+
 def test_missing_weights_are_refused(model: Path) -> None:
     (model / "model.onnx").unlink()
     with pytest.raises(ModelInvalid, match=r"model\.onnx"):
@@ -78,6 +118,7 @@ def test_weights_that_the_card_does_not_vouch_for_are_refused(model: Path) -> No
         ({"thresholds": {"NORM": 0.3, "MI": 1.5, "STTC": 0.3, "CD": 0.3, "HYP": 0.3}}, r"\$\.thresholds\.MI"),
         ({"files": {"model.onnx": "short"}}, r"model\.onnx"),
         ({"files": {"../model.onnx": "0" * 64}}, r"\.\./model\.onnx"),
+        ({"int8": {"method": "guessed"}}, r"\$\.int8"),
         ({"surprise": 1}, "surprise"),
     ],
 )

@@ -1,3 +1,6 @@
+import hashlib
+import json
+import logging
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,11 +12,12 @@ from numpy.typing import NDArray
 from inference.artifact import find_model
 from inference.beats import find_beats
 from inference.classifier import Classifier, load_classifier
-from inference.errors import ModelInvalid, ModelUnavailable
+from inference.errors import ConfigurationError, ModelInvalid, ModelUnavailable
 from inference.features import FEATURE_NAMES, extract
 from inference.formats import wfdb
 from inference.labels import Superclass
 from inference.measurements import measure
+from inference.precision import Precision
 from inference.prediction import ModelInfo, ModelStatus
 from inference.prepare import ModelInput, prepare
 from tests.conftest import ROOT
@@ -31,7 +35,12 @@ def released() -> Path:
 
 @pytest.fixture(scope="module")
 def classifier(released: Path) -> Classifier:
-    return load_classifier(released, "onnx")
+    return load_classifier(released, "onnx", Precision.FP32)
+
+
+@pytest.fixture(scope="module")
+def int8(released: Path) -> Classifier:
+    return load_classifier(released, precision=Precision.INT8)
 
 
 def _windows(path: Path) -> tuple[ModelInput, ...]:
@@ -49,8 +58,10 @@ def _first_sample(signal: Array, features: Array) -> Array:
     return np.repeat(signal[:, 0, :1], 5, axis=1)
 
 
-def test_the_shipped_recordings_are_recognised(classifier: Classifier, examples: Path) -> None:
-    normal, infarct = (classifier(_windows(examples / name)) for name in ("00010_hr", "00184_hr"))
+@pytest.mark.parametrize("precision", ["classifier", "int8"])
+def test_the_shipped_recordings_are_recognised(precision: str, examples: Path, request: pytest.FixtureRequest) -> None:
+    loaded: Classifier = request.getfixturevalue(precision)
+    normal, infarct = (loaded(_windows(examples / name)) for name in ("00010_hr", "00184_hr"))
     assert normal.decided == (Superclass.NORM,)
     assert infarct.decided[0] is Superclass.MI
     assert infarct.probabilities[Superclass.MI] > 0.7
@@ -62,10 +73,14 @@ def test_a_prediction_names_the_model_and_its_thresholds(classifier: Classifier,
     assert prediction.thresholds == classifier.thresholds
 
 
-def test_recordings_in_one_batch_are_classified_as_they_are_alone(classifier: Classifier, examples: Path) -> None:
+@pytest.mark.parametrize("precision", ["classifier", "int8"])
+def test_recordings_in_one_batch_are_classified_as_they_are_alone(
+    precision: str, examples: Path, request: pytest.FixtureRequest
+) -> None:
+    loaded: Classifier = request.getfixturevalue(precision)
     windows = [_windows(examples / name) for name in ("00010_hr", "00184_hr")]
-    together = classifier.batch(windows)
-    for batched, alone in zip(together, map(classifier, windows), strict=True):
+    together = loaded.batch(windows)
+    for batched, alone in zip(together, map(loaded, windows), strict=True):
         assert list(batched.probabilities.values()) == pytest.approx(list(alone.probabilities.values()), abs=1e-5)
 
 
@@ -77,6 +92,59 @@ def test_torch_and_onnx_agree_on_real_recordings(classifier: Classifier, release
         expected, found = classifier(windows), by_torch(windows)
         assert list(found.probabilities.values()) == pytest.approx(list(expected.probabilities.values()), abs=1e-4)
     assert by_torch.model.sha256 != classifier.model.sha256, "each back end names the file that ran"
+
+
+def test_int8_and_fp32_differ_by_no_more_than_the_card_says(
+    classifier: Classifier, int8: Classifier, released: Path, examples: Path
+) -> None:
+    largest = json.loads((released / "card.json").read_text())["int8"]["val"]["largest_difference"]
+    for name in ("00010_hr", "00184_hr"):
+        windows = _windows(examples / name)
+        expected, found = classifier(windows).probabilities, int8(windows).probabilities
+        assert list(found.values()) == pytest.approx(list(expected.values()), abs=largest)
+        assert found != expected, "these are other weights"
+
+
+@pytest.mark.parametrize(("precision", "file"), [(Precision.FP32, "model.onnx"), (Precision.INT8, "model.int8.onnx")])
+def test_a_forced_precision_runs_and_is_named_by_its_checksum(
+    released: Path, precision: Precision, file: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "inference"):
+        loaded = load_classifier(released, "onnx", precision)
+    assert loaded.model.sha256 == hashlib.sha256((released / file).read_bytes()).hexdigest()
+    (record,) = caplog.records
+    assert (record.__dict__["precision"], record.__dict__["file"]) == (precision, file)
+    assert record.__dict__["fp32_ms"] is None, "nothing was timed"
+
+
+def test_without_a_wish_the_faster_one_runs_and_the_log_says_why(
+    released: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "inference"):
+        loaded = load_classifier(released, "onnx")
+    (record,) = caplog.records
+    chosen = record.__dict__
+    assert chosen["precision"] == ("int8" if chosen["int8_ms"] < 0.9 * chosen["fp32_ms"] else "fp32")
+    assert (
+        loaded.model.sha256
+        == chosen["sha256"]
+        == json.loads((released / "card.json").read_text())["files"][chosen["file"]]
+    )
+
+
+def test_a_model_without_int8_runs_in_fp32_unless_int8_was_asked_for(released: Path, tmp_path: Path) -> None:
+    card = json.loads((released / "card.json").read_text())
+    del card["files"]["model.int8.onnx"], card["int8"]
+    (tmp_path / "card.json").write_text(json.dumps(card))
+    (tmp_path / "model.onnx").symlink_to(released / "model.onnx")
+    assert load_classifier(tmp_path, "onnx").model.sha256 == card["files"]["model.onnx"]
+    with pytest.raises(ModelInvalid, match=r"model\.int8\.onnx"):
+        load_classifier(tmp_path, "onnx", Precision.INT8)
+
+
+def test_int8_by_torch_is_refused(released: Path) -> None:
+    with pytest.raises(ConfigurationError, match="ECG_PRECISION"):
+        load_classifier(released, "torch", Precision.INT8)
 
 
 def test_windows_of_a_recording_are_averaged_and_kept_apart_from_the_next() -> None:
@@ -121,8 +189,12 @@ def test_nothing_to_classify_is_told_from_a_recording_without_windows(classifier
         classifier([])
 
 
-def test_changed_weights_are_not_loaded(released: Path, tmp_path: Path) -> None:
-    shutil.copy(released / "card.json", tmp_path)
-    (tmp_path / "model.onnx").write_bytes(b"other weights")
-    with pytest.raises(ModelInvalid, match="SHA-256"):
+@pytest.mark.parametrize("changed", ["model.onnx", "model.int8.onnx"])
+def test_changed_weights_are_not_loaded(released: Path, tmp_path: Path, changed: str) -> None:
+    for name in ("card.json", "model.onnx", "model.int8.onnx"):
+        shutil.copy(released / name, tmp_path)
+    content = bytearray((tmp_path / changed).read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / changed).write_bytes(content)
+    with pytest.raises(ModelInvalid, match=rf"{changed}: SHA-256"):
         load_classifier(tmp_path)
