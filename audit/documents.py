@@ -3,16 +3,19 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, Row, bindparam, select
 
 from audit.columns import as_key
-from audit.insert import insert_absent, insert_if_absent
+from audit.insert import insert_absent, insert_all, insert_if_absent
 from audit.records import Document, IndexRow, Page, Search
 from audit.schema import claims, document_index, documents
 from audit.search import cursor_after, matching, on_page
 from inference.errors import Duplicate, Gone, NotFound
 
-_INDEX = insert(document_index)
+# Built once: building a statement takes several times as long as running it.
+_HELD = select(claims.c.owner, claims.c.digest).where(
+    claims.c.scope == bindparam("scope"), claims.c.key == bindparam("key")
+)
 
 
 class SqlDocuments:
@@ -31,12 +34,10 @@ class SqlDocuments:
         Raises Duplicate when one of them exists; of the others some may be stored then, so that the unit of work has to
         be given up.
         """
-        rows = [_row(document, silent) for document, _ in new]
-        if insert_absent(self._connection, documents, rows) < len(rows):
+        if insert_absent(self._connection, documents, [_row(document, silent) for document, _ in new]) < len(new):
             raise Duplicate("such a document exists")
-        indexed = [row for document, index in new for row in _index_rows(document, index)]
-        if indexed:
-            self._connection.execute(_INDEX, indexed)
+        rows = [row for document, index in new for row in _index_rows(document, index)]
+        insert_all(self._connection, document_index, rows)
 
     def read(self, type: str, id: str, version: int | None = None) -> Document:
         """The current or the named version. Raises NotFound, Gone."""
@@ -67,11 +68,12 @@ class SqlDocuments:
         None: the key is now ours. Else the (owner, digest) that already hold it. Exact under concurrency.
         """
         place = {"scope": as_key(scope), "key": as_key(key)}
-        if insert_if_absent(self._connection, claims, {**place, "owner": owner, "digest": digest}) is not None:
-            return None
-        held = select(claims.c.owner, claims.c.digest).filter_by(**place)
-        holder, held_digest = self._connection.execute(held).one()
-        return holder, held_digest
+        held = self._connection.execute(_HELD, place).first()
+        if held is None:
+            if insert_if_absent(self._connection, claims, {**place, "owner": owner, "digest": digest}) is not None:
+                return None
+            held = self._connection.execute(_HELD, place).one()
+        return held.owner, held.digest
 
 
 def _document(row: Row[Any]) -> Document:
@@ -94,7 +96,7 @@ def _row(document: Document, silent: bool) -> dict[str, Any]:
         "is_current": True,
         "deleted": document.deleted,
         "silent": silent,
-        "content": document.content,
+        "content": document.packed or document.content,
     }
 
 

@@ -12,9 +12,16 @@ from inference.errors import Duplicate, EcgError, InternalError, StorageUnavaila
 
 _UNIQUE = frozenset({"23505", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"})
 
+# PostgreSQL chose this transaction to end a deadlock, or two could not be put in an order: undone, to be done again.
+_CONTENDED = frozenset({"40P01", "40001"})
+
 # "SQL logic error" (an unknown table or column) and a write through a reader are defects of ours, though the driver
 # files them with the failures of disk and lock.
 _DEFECTS = frozenset({"SQLITE_ERROR", "SQLITE_READONLY"})
+
+
+class Contended(StorageUnavailable):
+    """Another process's transaction was in the way. Nothing is stored; the same work done again succeeds."""
 
 
 @contextmanager
@@ -38,6 +45,8 @@ def translated(error: exc.SQLAlchemyError) -> EcgError:
 def _from_driver(error: exc.DBAPIError, code: str) -> EcgError:
     if isinstance(error, exc.IntegrityError):
         return Duplicate("already stored") if code in _UNIQUE else InternalError(f"a constraint was broken ({code})")
+    if code in _CONTENDED:
+        return Contended(f"database: {code}")
     if isinstance(error, exc.OperationalError | exc.InterfaceError) or error.connection_invalidated:
         return InternalError(f"database: {code}") if code in _DEFECTS else StorageUnavailable(f"database: {code}")
     return InternalError(f"database: {code}")

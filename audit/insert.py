@@ -1,32 +1,87 @@
-"""Insert rows unless a unique constraint holds them already.
+"""Insert rows, many at once or unless a unique constraint holds them already.
 
-Catching the error of a plain insert would not do: on PostgreSQL a failed statement spoils the whole transaction. With
-`ON CONFLICT DO NOTHING` the row of a concurrent, uncommitted transaction is waited for, then respected.
+Catching the error of a plain insert would not do for the latter: on PostgreSQL a failed statement spoils the whole
+transaction. With `ON CONFLICT DO NOTHING` the row of a concurrent, uncommitted transaction is waited for, then
+respected.
+
+The statements are written here and go to the driver as they are: an ECG takes a hundred rows, and building, compiling
+and binding them in SQLAlchemy took longer than the database needs to store them. Values still pass through the column
+types of the schema.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.sql.dml import ReturningInsert
+from sqlalchemy import Column, Connection, Dialect, Row, Table
 
-Insert = sqlite.Insert | postgresql.Insert
+Bind = Callable[[Any], Any]
 
-_INSERT: Mapping[str, Callable[[Table], Insert]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+# PostgreSQL takes 65,535 values in a statement; no table of ours has more than 20 columns.
+MAX_ROWS = 1000
+
+_OR_ABSENT = "ON CONFLICT DO NOTHING"
+
+
+@dataclass(frozen=True, slots=True)
+class _Statement:
+    """`INSERT INTO ... VALUES`, one row of placeholders, the key to give back, and how each value is bound."""
+
+    head: str
+    row: str
+    returning: str
+    binds: tuple[tuple[str, Bind | None], ...]
+
+    def values(self, row: Mapping[str, Any]) -> tuple[Any, ...]:
+        return tuple([row[name] if bind is None else bind(row[name]) for name, bind in self.binds])
 
 
 def insert_if_absent(connection: Connection, table: Table, values: Mapping[str, Any]) -> Row[Any] | None:
     """The primary key of the inserted row, or None where a unique constraint is taken."""
-    return connection.execute(_statement(connection.dialect.name, table), values).first()
+    statement = _statement(connection.dialect, table, tuple(values))
+    text = f"{statement.head} {statement.row} {_OR_ABSENT} {statement.returning}"
+    return connection.exec_driver_sql(text, statement.values(values)).first()
 
 
 def insert_absent(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> int:
-    """How many of the rows were inserted."""
-    return len(connection.execute(_statement(connection.dialect.name, table), rows).all()) if rows else 0
+    """How many of the rows, which have the same columns, were inserted."""
+    return _insert(connection, table, rows, _OR_ABSENT)
 
 
-@cache  # a statement built once keeps its compiled form; building it takes longer than running it
-def _statement(dialect: str, table: Table) -> ReturningInsert[Any]:
-    return _INSERT[dialect](table).on_conflict_do_nothing().returning(*table.primary_key.columns)
+def insert_all(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows with the same columns. Raises IntegrityError when a constraint holds one of them."""
+    _insert(connection, table, rows, "")
+
+
+def _insert(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], otherwise: str) -> int:
+    if not rows:
+        return 0
+    statement = _statement(connection.dialect, table, tuple(rows[0]))
+    values = [statement.values(row) for row in rows]
+    if connection.dialect.name == "sqlite":
+        return connection.exec_driver_sql(f"{statement.head} {statement.row} {otherwise}", values).rowcount
+    # psycopg2 would send them one by one, each waiting for its answer.
+    inserted = 0
+    for start in range(0, len(values), MAX_ROWS):
+        part = values[start : start + MAX_ROWS]
+        text = f"{statement.head} {', '.join([statement.row] * len(part))} {otherwise}"
+        inserted += connection.exec_driver_sql(text, tuple(value for row in part for value in row)).rowcount
+    return inserted
+
+
+@lru_cache(maxsize=64)  # a process has one or two dialects and a dozen kinds of rows
+def _statement(dialect: Dialect, table: Table, names: tuple[str, ...]) -> _Statement:
+    quote = dialect.identifier_preparer.quote
+    columns = [table.c[name] for name in names]
+    placeholder = "?" if dialect.paramstyle == "qmark" else "%s"
+    return _Statement(
+        head=f"INSERT INTO {quote(table.name)} ({', '.join(quote(column.name) for column in columns)}) VALUES",
+        row=f"({', '.join([placeholder] * len(columns))})",
+        returning=f"RETURNING {', '.join(quote(key.name) for key in table.primary_key)}",
+        binds=tuple((column.name, _bind(column, dialect)) for column in columns),
+    )
+
+
+def _bind(column: Column[Any], dialect: Dialect) -> Bind | None:
+    return column.type.dialect_impl(dialect).bind_processor(dialect)

@@ -1,17 +1,32 @@
 """Received items and outbound messages."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, func, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, func, select, update
 
 from audit.columns import as_key, storable
 from audit.insert import insert_if_absent
+from audit.packed import pack
 from audit.records import AcknowledgementState, InboxRow, ProcessingState, QueueRow, QueueState, Received
 from audit.schema import inbox, outbox
 from inference.errors import ConfigurationError, Duplicate, NotFound
+
+# Built once: building a statement takes several times as long as running it.
+_FOUND = (
+    select(inbox)
+    .where(
+        inbox.c.door == bindparam("of_door"),
+        inbox.c.sender == bindparam("of_sender"),
+        inbox.c.control_id == bindparam("of_control_id"),
+    )
+    .order_by(inbox.c.id.desc())
+)
+_ACKNOWLEDGED = (
+    update(inbox).where(inbox.c.id == bindparam("of_id")).values(acknowledgement=bindparam("new_acknowledgement"))
+)
+_ANSWERED = _ACKNOWLEDGED.values(answer=bindparam("new_answer"))
 
 
 class SqlInbox:
@@ -31,6 +46,7 @@ class SqlInbox:
         error: str | None = None,
     ) -> int:
         """Store one item, give back its id. Raises Duplicate for the same door, sender, control_id and content."""
+        packed = received.packed or pack(received.content)
         row = insert_if_absent(
             self._connection,
             inbox,
@@ -38,7 +54,7 @@ class SqlInbox:
                 "door": received.door,
                 "sender": as_key(received.sender or ""),
                 "control_id": as_key(received.control_id) if received.control_id else None,
-                "content_sha256": hashlib.sha256(received.content).hexdigest(),
+                "content_sha256": packed.sha256,
                 "patient_key": as_key(received.patient_key) if received.patient_key else None,
                 "media_type": storable(received.media_type),
                 "received_at": received.received_at,
@@ -48,7 +64,7 @@ class SqlInbox:
                 "analysis_id": analysis_id,
                 "error": None if error is None else storable(error),
                 "answer": answer,
-                "content": received.content,
+                "content": packed,
             },
         )
         if row is None:
@@ -57,10 +73,8 @@ class SqlInbox:
 
     def find(self, door: str, sender: str | None, control_id: str) -> Sequence[InboxRow]:
         """Every item with this control id of this sender, newest first."""
-        same = and_(
-            inbox.c.door == door, inbox.c.sender == as_key(sender or ""), inbox.c.control_id == as_key(control_id)
-        )
-        rows = self._connection.execute(select(inbox).where(same).order_by(inbox.c.id.desc()))
+        wanted = {"of_door": door, "of_sender": as_key(sender or ""), "of_control_id": as_key(control_id)}
+        rows = self._connection.execute(_FOUND, wanted)
         return [_inbox_row(row) for row in rows]
 
     def get(self, id: int) -> InboxRow:
@@ -77,14 +91,17 @@ class SqlInbox:
 
     def set_answer(self, id: int, answer: bytes, acknowledgement: AcknowledgementState) -> None:
         """Record the answer. Raises NotFound."""
-        self._update(id, answer=answer, acknowledgement=acknowledgement)
+        changed = {"of_id": id, "new_answer": answer, "new_acknowledgement": acknowledgement}
+        self._changed(id, self._connection.execute(_ANSWERED, changed).rowcount)
 
     def set_acknowledgement(self, id: int, acknowledgement: AcknowledgementState) -> None:
         """Record whether the answer reached the sender. Raises NotFound."""
-        self._update(id, acknowledgement=acknowledgement)
+        changed = {"of_id": id, "new_acknowledgement": acknowledgement}
+        self._changed(id, self._connection.execute(_ACKNOWLEDGED, changed).rowcount)
 
-    def _update(self, id: int, **values: object) -> None:
-        if self._connection.execute(update(inbox).where(inbox.c.id == id).values(values)).rowcount != 1:
+    @staticmethod
+    def _changed(id: int, rows: int) -> None:
+        if rows != 1:
             raise NotFound(f"no received item {id}")
 
 
@@ -132,11 +149,11 @@ class SqlOutbox:
         return [_queue_row(row) for row in self._connection.execute(query.limit(limit))]
 
     def sent(self, id: int) -> None:
-        """It was accepted. Raises NotFound."""
+        """It was accepted. Raises NotFound where no message with this id waits."""
         self._attempted(id, state=QueueState.SENT, error=None, next_attempt_at=None)
 
     def failed(self, id: int, error: str, next_attempt_at: datetime | None) -> None:
-        """It was not: try again at that time, or None: it is dead. Raises NotFound."""
+        """It was not: try again at that time, or None: it is dead. Raises NotFound where none with this id waits."""
         state = QueueState.DEAD if next_attempt_at is None else QueueState.WAITING
         self._attempted(id, state=state, error=storable(error), next_attempt_at=next_attempt_at)
 
@@ -168,9 +185,10 @@ class SqlOutbox:
         self._connection.execute(update(outbox).where(stopped).values(again))
 
     def _attempted(self, id: int, **values: object) -> None:
-        counted = update(outbox).where(outbox.c.id == id).values(attempts=outbox.c.attempts + 1, **values)
+        waiting = and_(outbox.c.id == id, outbox.c.state == QueueState.WAITING)
+        counted = update(outbox).where(waiting).values(attempts=outbox.c.attempts + 1, **values)
         if self._connection.execute(counted).rowcount != 1:
-            raise NotFound(f"no outbound message {id}")
+            raise NotFound(f"no outbound message {id} waits")
 
 
 def _inbox_row(row: Row[Any]) -> InboxRow:
@@ -189,7 +207,7 @@ def _inbox_row(row: Row[Any]) -> InboxRow:
         received=received,
         content_sha256=row.content_sha256,
         processing=ProcessingState(row.processing),
-        acknowledgement=AcknowledgementState(row.acknowledgement),
+        acknowledgement=row.acknowledgement,
         analysis_id=row.analysis_id,
         answer=row.answer,
         error=row.error,

@@ -10,6 +10,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from audit.packed import Packed
+
 
 class ProcessingState(StrEnum):
     """Where the processing of a received item stands; independent of whether its acknowledgement was delivered."""
@@ -58,7 +60,8 @@ class AuditEvent(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
-    """One item as it came through a door. patient_key: `authority|value` or a FHIR reference, for order per patient."""
+    """One item as it came through a door. patient_key: `authority|value` or a FHIR reference, for order per patient.
+    packed: the content again, where it was packed before it reaches the store."""
 
     door: str
     content: bytes
@@ -68,6 +71,7 @@ class Received:
     sender: str | None = None
     control_id: str | None = None
     patient_key: str | None = None
+    packed: Packed | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +90,8 @@ class InboxRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """One version of a stored FHIR resource. content: JSON bytes, with id and meta already in place."""
+    """One version of a stored FHIR resource. content: JSON bytes, with id and meta already in place. packed: the same
+    again, where it was packed before it reaches the store."""
 
     type: str
     id: str
@@ -94,6 +99,7 @@ class Document:
     content: bytes
     last_updated: datetime
     deleted: bool = False
+    packed: Packed | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +110,10 @@ class IndexRow:
     name: str
     value: str
     system: str | None = None
+
+
+# The criterion that names documents by their own id. They are stored by it and have no index rows for it.
+ID = "_id"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ Large columns stand last: SQLite reads a row from its start.
 from sqlalchemy import JSON, Boolean, Column, Float, ForeignKey, Index, Integer, MetaData, Table, Text, UniqueConstraint
 from sqlalchemy import LargeBinary as Bytes
 
-from audit.columns import Compressed, RowId, UtcDateTime
+from audit.columns import AcknowledgementLetter, Compressed, RowId, UtcDateTime
 
 metadata = MetaData(
     # Every constraint has a name that a migration can rely on, on both databases.
@@ -36,7 +36,7 @@ inbox = Table(
     Column("received_at", UtcDateTime, nullable=False),
     Column("correlation_id", Text, nullable=False),
     Column("processing", Text, nullable=False),
-    Column("acknowledgement", Text, nullable=False),
+    Column("acknowledgement", AcknowledgementLetter, nullable=False),
     Column("analysis_id", Text),
     Column("error", Text),
     Column("answer", Compressed),

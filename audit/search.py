@@ -4,8 +4,9 @@ Pages are cut by key, not by offset: a cursor names the last document shown (tim
 after it, so that documents stored meanwhile neither repeat nor push out any. It also carries a digest of the search:
 with another search its place would mean nothing.
 
-The first criterion leads: its documents are looked up in the index, then tested for the others. So the most selective
-one (an identifier, a subject) should come first. Left the choice, SQLite walks through all documents by time.
+Ids need no index: documents are stored by them. Else the first criterion leads: its documents are looked up in the
+index, then tested for the others. So the most selective one (an identifier, a subject) should come first. Left the
+choice, SQLite walks through all documents by time.
 """
 
 import base64
@@ -18,7 +19,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, FromClause, Select, and_, exists, false, func, join, or_, select, tuple_
 
 from audit.columns import as_key
-from audit.records import Criterion, Document, Search
+from audit.records import ID, Criterion, Document, Search
 from audit.schema import document_index, documents
 from inference.errors import SearchInvalid
 
@@ -31,8 +32,12 @@ def matching(search: Search) -> tuple[Select[Any], Select[int]]:
     conditions = [documents.c.type == search.type, documents.c.is_current, documents.c.deleted.is_(False)]
     if not search.include_silent:
         conditions.append(documents.c.silent.is_(False))
-    conditions.extend(_also_meets(criterion) for criterion in search.criteria[1:])
-    source = _meeting(search.type, search.criteria[0]) if search.criteria else documents
+    named = [criterion for criterion in search.criteria if criterion.name == ID]
+    indexed = [criterion for criterion in search.criteria if criterion.name != ID]
+    conditions.extend(_is_one_of(criterion) for criterion in named)
+    leads = bool(indexed) and not named
+    conditions.extend(_also_meets(criterion) for criterion in indexed[leads:])
+    source = _meeting(search.type, indexed[0]) if leads else documents
     found = select(documents).select_from(source).where(*conditions)
     return found, select(func.count()).select_from(source).where(*conditions)
 
@@ -54,6 +59,11 @@ def _meeting(type: str, criterion: Criterion) -> FromClause:
     ids = select(_index.id).where(_index.type == type, _index.name == criterion.name, _one_of(criterion)).distinct()
     found = ids.subquery("found")
     return join(found, documents, and_(documents.c.type == type, documents.c.id == found.c.id))
+
+
+def _is_one_of(criterion: Criterion) -> ColumnElement[bool]:
+    """By the documents' own ids, which have no system."""
+    return documents.c.id.in_([as_key(value) for system, value in criterion.alternatives if not system])
 
 
 def _also_meets(criterion: Criterion) -> ColumnElement[bool]:

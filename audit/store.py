@@ -12,7 +12,8 @@ from sqlalchemy import Connection
 
 from audit import trail
 from audit.engine import PAGE_BYTES, Engines, connect, sqlite_file
-from audit.failures import storage_errors
+from audit.failures import Contended, storage_errors
+from audit.leader import Leader
 from audit.records import ChainReport, Reader, UnitOfWork
 from audit.unit_of_work import SqlReader, transaction
 from audit.upgrade import require_current
@@ -24,6 +25,9 @@ T = TypeVar("T")
 MAX_WAL_BYTES = 64 * 1024 * 1024
 # How long that may take, readers of old snapshots included, before it is left to the next checkpoint.
 CHECKPOINT_TIMEOUT_SECONDS = 1.0
+# A job that another process was in the way of is done again alone. Two jobs that are alone cannot block each other
+# (they claim in one order), so only batches of that process can still be in the way, each time after a second at least.
+CONTENDED_RETRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,7 @@ class Store:
         self._engines = engines
         self._chain = trail.Chain(chain_id)
         self._file = file
+        self._leader = Leader(engines.writer)
 
     @contextmanager
     def unit_of_work(self) -> Iterator[UnitOfWork]:
@@ -52,16 +57,43 @@ class Store:
             yield uow
 
     def run_batch(self, jobs: Sequence[Callable[[UnitOfWork], T]]) -> list[T | Exception]:
-        """Run each job in its own savepoint, commit once, give each one's result or error in the jobs' order.
+        """Run each job in its own savepoint (one alone needs none), commit once, give each one's result or error in the
+        jobs' order.
 
         A job that raises undoes only itself. When the commit fails, or the connection is lost on the way,
-        every job gets StorageUnavailable.
+        every job gets StorageUnavailable. A job that was undone because another process was in its way (a deadlock)
+        runs again, in a transaction of its own.
         """
+        outcomes = self._batch(jobs)
+        for place, outcome in enumerate(outcomes):
+            if isinstance(outcome, Contended):
+                outcomes[place] = self._again(jobs[place], outcome)
+        return outcomes
+
+    def _again(self, job: Callable[[UnitOfWork], T], contended: Exception) -> T | Exception:
+        outcome: T | Exception = contended
+        for _ in range(CONTENDED_RETRIES):
+            (outcome,) = self._batch([job])
+            if not isinstance(outcome, Contended):
+                break
+        return outcome
+
+    def _batch(self, jobs: Sequence[Callable[[UnitOfWork], T]]) -> list[T | Exception]:
+        if len(jobs) == 1:
+            return [self._alone(jobs[0])]
         try:
             with transaction(self._engines.writer, self._chain) as running:
                 return [running.attempt(job) for job in jobs]
         except EcgError as error:
             return [_copy(error) for _ in jobs]
+
+    def _alone(self, job: Callable[[UnitOfWork], T]) -> T | Exception:
+        """Without a savepoint: a job that fails has nothing to undo but its own transaction."""
+        try:
+            with self.unit_of_work() as uow:
+                return job(uow)
+        except Exception as error:  # noqa: BLE001  whatever a job raises belongs to its caller, who gets it
+            return error
 
     @contextmanager
     def reader(self) -> Iterator[Reader]:
@@ -102,8 +134,14 @@ class Store:
         except sqlite3.Error as error:
             raise StorageUnavailable(f"database: {error.sqlite_errorname}") from None
 
+    def leads(self) -> bool:
+        """Whether this process, among those that share the database, is the one to deliver results; it takes the lead
+        when nobody has it. Called by any thread. Raises StorageUnavailable."""
+        return self._leader.leads()
+
     def close(self) -> None:
         """Close every connection."""
+        self._leader.resign()
         self._engines.dispose()
 
     @contextmanager

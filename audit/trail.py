@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, and_, func, insert, select, update
+from sqlalchemy import Connection, and_, func, select, update
 
 from audit.chain import GENESIS_HASH, Anchor, Head, Link, Verifier, first_entry, link, named_heads
 from audit.columns import storable
-from audit.insert import insert_if_absent
+from audit.insert import insert_all, insert_if_absent
 from audit.records import AuditEntry, ChainReport
 from audit.schema import audit_entries, audit_heads
 
@@ -54,7 +54,7 @@ class Chain:
         for entry in cleaned:
             links.append(link(self.chain_id, head, entry))
             head = Head(links[-1].seq, links[-1].hash)
-        connection.execute(insert(audit_entries), [each.columns() for each in links])
+        insert_all(connection, audit_entries, [each.columns() for each in links])
         return head
 
     def advance(self, head: Head) -> None:
@@ -62,10 +62,10 @@ class Chain:
         self._head = head
 
     def note_head(self, connection: Connection, now: datetime) -> Head:
-        """Write the head to `audit_heads`."""
+        """Write the head and the time to `audit_heads`, also where the head has not moved: a commit each time."""
         head = self._head or _newest(connection, self.chain_id)
         if head.seq > 0:
-            noted = update(audit_heads).where(audit_heads.c.chain_id == self.chain_id, audit_heads.c.seq < head.seq)
+            noted = update(audit_heads).where(audit_heads.c.chain_id == self.chain_id, audit_heads.c.seq <= head.seq)
             connection.execute(noted.values(seq=head.seq, hash=head.hash, written_at=now))
         return head
 

@@ -3,18 +3,20 @@
 The outbox gives at most the oldest waiting message of a patient, so a patient's results arrive in order, urgent
 patients first. AA settles a message. AR means never: dead letter. AE and time-outs are tried again with growing
 pauses, `MAX_ATTEMPTS` times. A destination that cannot be reached at all costs its messages nothing: they were not
-sent, so they wait until it is back. A retry keeps its MSH-10; the receiver drops what it has seen.
+sent, so they wait until it is back. A retry keeps its MSH-10; the receiver drops what it has seen. Where several
+processes share a database, one of them delivers.
 """
 
 import asyncio
+import itertools
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
 import orjson
 
 from audit.records import AuditEntry, AuditEvent, QueueRow, UnitOfWork
-from inference.errors import ServiceError
+from inference.errors import NotFound, ServiceError
 from interop.intake import Intake
 from interop.logs import correlation, new_correlation_id
 from interop.mllp.sender import Acknowledgement, Sender, Unanswered, Unreachable
@@ -27,6 +29,7 @@ ANSWER_SECONDS = 30.0
 MAX_ATTEMPTS = 12  # with the pauses below about three hours: a receiver's restart, a night shift's repair
 FIRST_PAUSE = timedelta(seconds=1)
 LONGEST_PAUSE = timedelta(minutes=30)
+LONGEST_STORING_PAUSE = timedelta(seconds=10)  # for our own database to come back
 BATCH = 500  # rows looked at in one go, over all destinations
 
 
@@ -50,11 +53,25 @@ class Destination:
         return self.task is None or self.task.done()
 
 
-class DeliveryWorker:
-    """Runs while the service does. answer_seconds: how long a receiver may take to acknowledge."""
+async def always() -> bool:
+    """For a process that has its database to itself."""
+    return True
 
-    def __init__(self, intake: Intake, settings: Settings, *, answer_seconds: float = ANSWER_SECONDS) -> None:
+
+class DeliveryWorker:
+    """Runs while the service does. answer_seconds: how long a receiver may take to acknowledge. leads: whether this
+    process is the one to deliver now; it may raise ServiceError."""
+
+    def __init__(
+        self,
+        intake: Intake,
+        settings: Settings,
+        *,
+        answer_seconds: float = ANSWER_SECONDS,
+        leads: Callable[[], Awaitable[bool]] = always,
+    ) -> None:
         self._intake = intake
+        self._leads = leads
         self._settings = settings
         self._answer_seconds = answer_seconds
         self._destinations: dict[str, Destination] = {}
@@ -82,8 +99,10 @@ class DeliveryWorker:
     async def _run(self) -> None:
         while True:
             self._wake.clear()
+            # What a destination has in hand now may be settled while the outbox is read: it would be sent twice.
+            busy = {address for address, destination in self._destinations.items() if not destination.idle}
             try:
-                self._assign(await self._due())
+                self._assign([row for row in await self._due() if row.destination not in busy])
             except ServiceError as error:
                 log.warning("outbox not readable", extra={"code": error.code})
             try:
@@ -93,6 +112,8 @@ class DeliveryWorker:
                 continue
 
     async def _due(self) -> Sequence[QueueRow]:
+        if not await self._leads():
+            return ()
         now = self._intake.clock()
         return await self._intake.read(lambda reader: reader.outbox.due(now, BATCH))
 
@@ -100,13 +121,14 @@ class DeliveryWorker:
         """Give each idle destination its rows, in the order in which they are due."""
         for address in dict.fromkeys(row.destination for row in rows if row.destination):
             destination = self._destinations.setdefault(address, Destination(address, self._answer_seconds))
-            if destination.idle:
-                own = [row for row in rows if row.destination == address]
-                destination.task = asyncio.create_task(self._deliver(destination, own))
+            own = [row for row in rows if row.destination == address]
+            destination.task = asyncio.create_task(self._deliver(destination, own))
 
     async def _deliver(self, destination: Destination, rows: Sequence[QueueRow]) -> None:
         correlation.set(new_correlation_id())
         for row in rows:
+            if not await self._may_send():
+                return
             try:
                 answer = await destination.sender.send(row.content, row.control_id)
             except Unreachable as error:
@@ -120,6 +142,13 @@ class DeliveryWorker:
         # A patient's next message is due only now.
         self.wake()
 
+    async def _may_send(self) -> bool:
+        try:
+            return await self._leads()
+        except ServiceError as error:
+            log.warning("delivery is interrupted", extra={"code": error.code})
+            return False
+
     async def _back_off(self, destination: Destination, error: Unreachable) -> None:
         destination.unreachable += 1
         self._intake.metrics.delivered("unreachable")
@@ -130,11 +159,16 @@ class DeliveryWorker:
     async def _settle(self, row: QueueRow, answer: Acknowledgement | None, text: str) -> None:
         outcome = self._outcome(row, answer)
         self._intake.metrics.delivered(outcome)
-        try:
-            await self._intake.write(lambda uow: self._store(uow, row, outcome, text))
-        except ServiceError as error:
-            # The row stays as it was and goes again; the receiver knows its MSH-10.
-            log.error("delivery state not stored", extra={"outbox_id": row.id, "code": error.code})
+        for attempt in itertools.count(1):
+            try:
+                await self._intake.write(lambda uow: self._store(uow, row, outcome, text))
+                return
+            except NotFound:
+                return  # the write that seemed to fail has taken effect
+            except ServiceError as error:
+                # Nothing else goes to this destination meanwhile: read as due again, the row would be sent for ever.
+                log.error("delivery state not stored", extra={"outbox_id": row.id, "code": error.code})
+                await asyncio.sleep(min(pause_after(attempt), LONGEST_STORING_PAUSE).total_seconds())
 
     def _outcome(self, row: QueueRow, answer: Acknowledgement | None) -> str:
         if answer is not None and answer.accepted:

@@ -1,6 +1,7 @@
 """The straight line behind every door: decode in the lane, analyze, record in one transaction."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -10,17 +11,24 @@ from actions.analysis import Analysis, Door, Mode, RequestContext
 from actions.analyze import Analyze
 from actions.ports import Clock, Ids
 from audit.records import Reader, UnitOfWork
+from inference.errors import StorageUnavailable
 from inference.recording import Recording
 from interop.lanes import Lane, Readers, Writer
+from interop.logs import carried
 from interop.metrics import Metrics
 from interop.ordering import PatientLine
+from interop.together import ClassifyTogether, Job, Together
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Intake:
-    """What a door needs to take an ECG in. One object, made by `interop.bootstrap`, shared by all doors."""
+    """What a door needs to take an ECG in. One object, made by `interop.bootstrap`, shared by all doors.
+
+    storage_seconds: how long the database may take before the sender is told to try again. classify_together: the model
+    for several recordings in one run, None for one that takes them one by one.
+    """
 
     analyzer: Analyze
     lane: Lane
@@ -31,6 +39,8 @@ class Intake:
     ids: Ids
     mode: Mode
     line: PatientLine = field(default_factory=PatientLine)
+    storage_seconds: float = 10.0
+    classify_together: ClassifyTogether | None = None
 
     def context(self, door: Door, correlation_id: str, sender: str | None = None) -> RequestContext:
         """The context of one request, received now."""
@@ -40,32 +50,53 @@ class Intake:
 
     async def decode(self, work: Callable[[], T]) -> T:
         """Run heavy parsing in the lane, away from the event loop. Raises Overloaded, or what `work` raises."""
-        return await self.lane.run(work)
+        return await self.lane.run(carried(work))
 
     async def analyze(self, recording: Recording, context: RequestContext) -> Analysis:
         """Classify and map. Raises Overloaded, ModelUnavailable."""
-        analysis = await self.lane.run(lambda: self.analyzer(recording, context))
+        analysis = await self.lane.run(carried(lambda: self.analyzer(recording, context)))
         self.metrics.analysed(analysis)
         return analysis
 
-    async def analyze_within(self, work: Callable[[Analyze], tuple[Analysis, T]]) -> tuple[Analysis, T]:
-        """Run `work` in the lane and give it the analyzer: what a door does before and after the analysis then needs no
-        visit to the lane of its own. Raises Overloaded, ModelUnavailable, or what `work` raises."""
-        analysis, result = await self.lane.run(lambda: work(self.analyzer))
-        self.metrics.analysed(analysis)
-        return analysis, result
+    async def analyze_within(
+        self,
+        read: Callable[[], Recording],
+        context: RequestContext,
+        finish: Callable[[Recording, Analysis], T],
+    ) -> tuple[Analysis, T]:
+        """Classify and map, with what a door does before (`read`) and after it (`finish`) in the same visit to the
+        lane; recordings that wait are classified together. Raises Overloaded, ModelUnavailable, or what they raise."""
+        job = Job(carried(read), context, carried(finish))
+        outcome: tuple[Analysis, T] = await self.lane.run_together(self._together, job)
+        self.metrics.analysed(outcome[0])
+        return outcome
 
     async def write(self, job: Callable[[UnitOfWork], T]) -> T:
-        """Run a job in the writer's transaction; its value comes once it is durable."""
+        """Run a job in the writer's transaction; its value comes once it is durable.
+
+        Raises StorageUnavailable, also when the database hangs: a job that had begun may be stored nevertheless, one
+        that had not is dropped. Raises Overloaded, or what the job raises.
+        """
         started = perf_counter()
-        result = await self.writer.write(job)
+        result = await self._in_time(self.writer.write(carried(job)))
         self.metrics.wrote(perf_counter() - started)
         return result
 
     async def read(self, query: Callable[[Reader], T]) -> T:
-        """Run a query in a reader thread."""
-        return await self.readers.read(query)
+        """Run a query in a reader thread. Raises StorageUnavailable, or what the query raises."""
+        return await self._in_time(self.readers.read(carried(query)))
 
     def in_order(self, patient_key: str | None) -> AbstractAsyncContextManager[None]:
         """Hold the patient's place in the line: one item of a patient at a time, in order of arrival."""
         return self.line.hold(patient_key)
+
+    @property
+    def _together(self) -> Together:
+        return Together(self.analyzer, self.classify_together)
+
+    async def _in_time(self, work: Awaitable[T]) -> T:
+        try:
+            async with asyncio.timeout(self.storage_seconds):
+                return await work
+        except TimeoutError as error:
+            raise StorageUnavailable(f"no answer from the database within {self.storage_seconds:g} s") from error

@@ -1,13 +1,15 @@
 """The threads behind the event loop: one inference lane, one database writer, a small pool of readers.
 
 A busy Python thread beside onnxruntime triples its latency, and concurrent runs give no more throughput on two cores:
-so there is one lane. One writer commits whole groups, because an fsync costs the same for one row as for fifty.
+so there is one lane, with a thread beside it for what hardly needs Python (compressing, hashing). One writer commits
+whole groups, because an fsync costs the same for one row as for fifty.
 """
 
 import asyncio
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -19,6 +21,7 @@ T = TypeVar("T")
 Job = Callable[[UnitOfWork], Any]
 
 MAX_GROUP = 50  # commits grow linearly beyond this, and the first in the group would wait for the last
+MAX_TOGETHER = 4  # the first of a run of the model waits until the last is ready; more save hardly anything
 READERS = 2  # one for each core; reads are short
 WRITE_QUEUE_LIMIT = 2000  # small intake at 1,000/s may wait two seconds at most
 
@@ -36,8 +39,10 @@ class Lane:
 
     def __init__(self, limit: int) -> None:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="inference")
+        self._beside = ThreadPoolExecutor(1, thread_name_prefix="beside")
         self._limit = limit
         self._waiting = 0
+        self._together: deque[tuple[Any, Future[Any]]] = deque()
 
     @property
     def waiting(self) -> int:
@@ -46,17 +51,53 @@ class Lane:
 
     async def run(self, work: Callable[[], T]) -> T:
         """Run `work` in the lane's thread. Raises Overloaded when the queue is full, else what `work` raises."""
+        value: T = await self._admitted(self._executor.submit, work)
+        return value
+
+    async def run_together(self, work: Callable[[Sequence[Any]], Sequence[Any]], item: Any) -> Any:
+        """Run `work` in the lane's thread on `item` and on others that wait for it, at most MAX_TOGETHER; gives the
+        item's entry of its answer, or raises it. Raises Overloaded when the queue is full."""
+        return await self._admitted(self._enqueue, work, item)
+
+    def beside(self, work: Callable[[], T]) -> Future[T]:
+        """Start `work`, which belongs to what the lane runs, in the thread beside it."""
+        return self._beside.submit(work)
+
+    def close(self) -> None:
+        """Finish what runs and stop the threads."""
+        self._executor.shutdown(wait=True)
+        self._beside.shutdown(wait=True)
+
+    async def _admitted(self, submit: Callable[..., Future[Any]], *arguments: Any) -> Any:
         if self._waiting >= self._limit:
             raise Overloaded(f"{self._waiting} ECGs are waiting for analysis already")
         self._waiting += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+            return await asyncio.wrap_future(submit(*arguments))
         finally:
             self._waiting -= 1
 
-    def close(self) -> None:
-        """Finish what runs and stop the thread."""
-        self._executor.shutdown(wait=True)
+    def _enqueue(self, work: Callable[[Sequence[Any]], Sequence[Any]], item: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        self._together.append((item, future))
+        self._executor.submit(self._take_together, work)
+        return future
+
+    def _take_together(self, work: Callable[[Sequence[Any]], Sequence[Any]]) -> None:
+        """Each item has submitted one such call; those that come after their item was taken find less or nothing."""
+        taken = [self._together.popleft() for _ in range(min(MAX_TOGETHER, len(self._together)))]
+        wanted = [(item, future) for item, future in taken if future.set_running_or_notify_cancel()]
+        if not wanted:
+            return
+        try:
+            outcomes: Iterable[Any] = work([item for item, _ in wanted])
+        except Exception as error:  # noqa: BLE001 - handed to the callers
+            outcomes = [error] * len(wanted)
+        for (_, future), outcome in zip(wanted, outcomes, strict=True):
+            if isinstance(outcome, Exception):
+                future.set_exception(outcome)
+            else:
+                future.set_result(outcome)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +105,7 @@ class _Write:
     """A job for the common transaction."""
 
     job: Job
-    future: Future[Any]
+    future: asyncio.Future[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +113,7 @@ class _Task:
     """Work that needs the writer's thread but no transaction of ours."""
 
     work: Callable[[], Any]
-    future: Future[Any]
+    future: asyncio.Future[Any]
 
 
 class Writer:
@@ -87,15 +128,15 @@ class Writer:
     async def write(self, job: Callable[[UnitOfWork], T]) -> T:
         """Run `job` and give back its value once it is committed. Raises Overloaded, StorageUnavailable, or what the
         job raises (then nothing of it is stored)."""
-        future: Future[T] = Future()
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._enqueue(_Write(job, future))
-        return await asyncio.wrap_future(future)
+        return await future
 
     async def between(self, work: Callable[[], T]) -> T:
         """Run `work` in the writer's thread between two transactions. Raises Overloaded, or what `work` raises."""
-        future: Future[T] = Future()
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._enqueue(_Task(work, future))
-        return await asyncio.wrap_future(future)
+        return await future
 
     def close(self) -> None:
         """Commit what is queued and stop the thread."""
@@ -112,7 +153,7 @@ class Writer:
         item = self._queue.get()
         while item is not None:
             if isinstance(item, _Task):
-                _resolve(item.future, _outcome(item.work))
+                _resolve([(item.future, _outcome(item.work))])
                 item = self._queue.get()
             else:
                 item = self._commit_group(item)
@@ -132,7 +173,11 @@ class Writer:
         self._commit(group)
         return self._queue.get() if more else following
 
-    def _commit(self, group: list[_Write]) -> None:
+    def _commit(self, queued: list[_Write]) -> None:
+        # A caller that has given up was told that nothing is stored: then nothing should be.
+        group = [write for write in queued if not write.future.cancelled()]
+        if not group:
+            return
         try:
             outcomes = self._store.run_batch([write.job for write in group])
         except EcgError as error:
@@ -141,8 +186,7 @@ class Writer:
             failure = StorageUnavailable("the commit failed")
             failure.__cause__ = error
             outcomes = [failure] * len(group)
-        for write, outcome in zip(group, outcomes, strict=True):
-            _resolve(write.future, outcome)
+        _resolve([(write.future, outcome) for write, outcome in zip(group, outcomes, strict=True)])
 
 
 def _outcome(work: Callable[[], Any]) -> Any:
@@ -152,14 +196,20 @@ def _outcome(work: Callable[[], Any]) -> Any:
         return error
 
 
-def _resolve(future: Future[Any], outcome: Any) -> None:
-    """A caller that went away (a closed connection) has cancelled its future; what was committed stays."""
-    if not future.set_running_or_notify_cancel():
-        return
-    if isinstance(outcome, Exception):
-        future.set_exception(outcome)
-    else:
-        future.set_result(outcome)
+def _resolve(answers: Sequence[tuple[asyncio.Future[Any], Any]]) -> None:
+    """Hand a group's outcomes to the event loop in one call: waking it takes longer than a small job."""
+    answers[0][0].get_loop().call_soon_threadsafe(_answer, answers)
+
+
+def _answer(answers: Sequence[tuple[asyncio.Future[Any], Any]]) -> None:
+    for future, outcome in answers:
+        # A caller that went away (a closed connection) has cancelled its future; what was committed stays.
+        if future.done():
+            continue
+        if isinstance(outcome, Exception):
+            future.set_exception(outcome)
+        else:
+            future.set_result(outcome)
 
 
 class Readers:

@@ -15,6 +15,7 @@ import orjson
 from actions.analysis import Analysis, Mode
 from actions.ports import Ids
 from actions.serialize import to_json
+from audit.packed import pack
 from audit.records import (
     AcknowledgementState,
     AnalysisRow,
@@ -36,19 +37,36 @@ from interop.resources.observation import ReceivedObservation, render_observatio
 from interop.resources.origin import Origin
 from interop.resources.report import Rendered, render
 
-__all__ = ["Origin", "Prepared", "Recorded", "prepare", "record", "record_unanalysed"]
+__all__ = [
+    "Origin",
+    "Prepared",
+    "PreparedEcg",
+    "Recorded",
+    "prepare",
+    "prepare_ecg",
+    "record",
+    "record_unanalysed",
+]
 
 IDENTIFIER_SCOPE = "Observation.identifier"
 DEVICE_SCOPE = "Device"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
-    """The documents of one analysis, ready to be stored. digest: of the signal."""
+class PreparedEcg:
+    """The ECG itself, ready to be stored. digest: of the signal."""
 
     observation: Indexed
-    rendered: Rendered
     digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """The documents of one analysis, ready to be stored. detail: the Analysis as JSON."""
+
+    ecg: PreparedEcg
+    rendered: Rendered
+    detail: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,13 +83,23 @@ class Recorded:
     created: bool
 
 
-def prepare(analysis: Analysis, *, recording: Recording, origin: Origin, ids: Ids) -> Prepared:
-    """Render everything. Pure."""
-    observation_id = str(ids())
+def prepare_ecg(
+    recording: Recording, *, origin: Origin, id: str, at: datetime, digest: str | None = None
+) -> PreparedEcg:
+    """Render the ECG itself, which can be done beside the analysis. Pure. digest: of the signal, where it is known."""
+    return PreparedEcg(observation=_observation(recording, origin, id, at), digest=digest or signal_digest(recording))
+
+
+def prepare(
+    analysis: Analysis, *, recording: Recording, origin: Origin, ids: Ids, ecg: PreparedEcg | None = None
+) -> Prepared:
+    """Render everything. Pure. ecg: the outcome of `prepare_ecg` for the same arguments."""
+    ecg = ecg or prepare_ecg(recording, origin=origin, id=str(ids()), at=analysis.analyzed_at)
+    observation_id = ecg.observation.document.id
     return Prepared(
-        observation=_observation(analysis, recording, origin, observation_id),
+        ecg=ecg,
         rendered=render(analysis, recording=recording, origin=origin, observation_id=observation_id, ids=ids),
-        digest=signal_digest(recording),
+        detail=to_json(analysis),
     )
 
 
@@ -94,7 +122,7 @@ def record(
     merged. Raises Duplicate when an identifier is held by another signal, or only some of them are held.
     """
     prepared = prepared or prepare(analysis, recording=recording, origin=origin, ids=ids)
-    owner = _claim(uow, _identifiers(origin), prepared.observation.document, prepared.digest)
+    owner = _claim(uow, _identifiers(origin), prepared.ecg.observation.document, prepared.ecg.digest)
     if owner is not None:
         recorded = _existing(uow, owner, analysis, received, acknowledgement)
     else:
@@ -128,9 +156,8 @@ def _identifiers(origin: Origin) -> tuple[Identifier, ...]:
     return tuple(dict.fromkeys((*received, *origin.observation_identifiers)))
 
 
-def _observation(analysis: Analysis, recording: Recording, origin: Origin, id: str) -> Indexed:
+def _observation(recording: Recording, origin: Origin, id: str, at: datetime) -> Indexed:
     """The ECG itself: as it came, or rendered where it came otherwise. It is the sender's, so never tagged silent."""
-    at = analysis.analyzed_at
     if origin.observation is not None:
         return _as_received(origin.observation, id, at)
     subject, identifiers = origin.subject_reference(), origin.observation_identifiers
@@ -142,10 +169,13 @@ def _as_received(observation: ReceivedObservation, id: str, at: datetime) -> Ind
 
 
 def _claim(uow: UnitOfWork, identifiers: Sequence[Identifier], document: Document, digest: str) -> str | None:
-    """None: all identifiers are ours now. Else the `Observation/id` that holds all of them with the same content."""
+    """None: all identifiers are ours now. Else the `Observation/id` that holds all of them with the same content.
+
+    They are claimed in one order everywhere, so that two processes with the same ones wait for each other only once.
+    """
     ours = f"{document.type}/{document.id}"
     owners = set()
-    for identifier in identifiers:
+    for identifier in sorted(identifiers, key=lambda identifier: identifier.key):
         held = uow.documents.claim(IDENTIFIER_SCOPE, identifier.key, ours, digest)
         owner, held_digest = held or (ours, digest)
         if held_digest != digest:
@@ -166,12 +196,12 @@ def _new(
     rendered = prepared.rendered
     inbox_id = uow.inbox.add(received, ProcessingState.ANALYSED, acknowledgement, analysis_id=str(analysis.id))
     _create(uow, prepared, silent=analysis.mode is Mode.SILENT)
-    uow.analyses.add(_row(analysis, inbox_id, received))
+    uow.analyses.add(_row(analysis, inbox_id, received, prepared.detail))
     uow.trail.append(_analysed(analysis, prepared, received))
     return Recorded(
         analysis=analysis,
         inbox_id=inbox_id,
-        observation=prepared.observation.document,
+        observation=prepared.ecg.observation.document,
         report=rendered.report.document,
         service_requests=tuple(item.document for item in rendered.service_requests),
         provenance=rendered.provenance.document,
@@ -181,8 +211,9 @@ def _new(
 
 def _create(uow: UnitOfWork, prepared: Prepared, *, silent: bool) -> None:
     """All documents, in as few statements as silence allows; a Device only the first time that it appears."""
-    devices = [device for device in prepared.rendered.devices if _is_new(uow, device)]
-    shown = [(item.document, item.index) for item in (prepared.observation, *devices)]
+    by_id = sorted(prepared.rendered.devices, key=lambda device: device.document.id)  # as in _claim
+    devices = [device for device in by_id if _is_new(uow, device)]
+    shown = [(item.document, item.index) for item in (prepared.ecg.observation, *devices)]
     results = [(item.document, item.index) for item in prepared.rendered.owned]
     if silent:
         uow.documents.create_all(results, silent=True)
@@ -228,7 +259,7 @@ def _found(uow: UnitOfWork, type: str, parameter: str, reference: str) -> Docume
     return page.documents[0]
 
 
-def _row(analysis: Analysis, inbox_id: int, received: Received) -> AnalysisRow:
+def _row(analysis: Analysis, inbox_id: int, received: Received, detail: bytes) -> AnalysisRow:
     prediction = analysis.prediction
     return AnalysisRow(
         id=str(analysis.id),
@@ -245,7 +276,7 @@ def _row(analysis: Analysis, inbox_id: int, received: Received) -> AnalysisRow:
         model_name=prediction.model.name if prediction else None,
         model_version=prediction.model.version if prediction else None,
         probabilities={k.value: v for k, v in prediction.probabilities.items()} if prediction else None,
-        detail=to_json(analysis),
+        detail=detail,
     )
 
 
@@ -255,14 +286,14 @@ def _analysed(analysis: Analysis, prepared: Prepared, received: Received) -> Aud
     model, policy = analysis.prediction.model if analysis.prediction else None, analysis.policy
     payload = {
         "analysis": str(analysis.id),
-        "observation": f"Observation/{prepared.observation.document.id}",
+        "observation": f"Observation/{prepared.ecg.observation.document.id}",
         "door": analysis.door.value,
         "mode": analysis.mode.value,
         "urgency": analysis.urgency.value,
         "model": {"name": model.name, "version": model.version, "sha256": model.sha256} if model else None,
         "policy": {"name": policy.name, "version": policy.version, "sha256": policy.sha256},
-        "signal_sha256": prepared.digest,
-        "content_sha256": hashlib.sha256(received.content).hexdigest(),
+        "signal_sha256": prepared.ecg.digest,
+        "content_sha256": (received.packed or pack(received.content)).sha256,
     }
     return _entry(event, analysis.analyzed_at, f"DiagnosticReport/{analysis.id}", received, payload)
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import cast
 
 from audit.records import (
+    ID,
     AcknowledgementState,
     AnalysisRow,
     AuditEntry,
@@ -114,6 +115,8 @@ class FakeDocuments:
 
     def _meets(self, key: str, name: str, alternatives: Sequence[tuple[str | None, str]]) -> bool:
         rows = [row for row in self.index[key] if row.name == name]
+        if name == ID:
+            rows = [IndexRow(name=ID, value=key.partition("/")[2])]
         return any(
             row.value == value and system in (None, row.system or "") for row in rows for system, value in alternatives
         )

@@ -5,8 +5,7 @@ from time import perf_counter
 
 from fastapi import APIRouter, Request, Response
 
-from actions.analysis import Analysis, Door, Mode, RequestContext
-from actions.analyze import Analyze
+from actions.analysis import Door, Mode, RequestContext
 from audit.records import Criterion, Document, Documents, Received, Search
 from inference.errors import Duplicate, InvalidContent
 from inference.recording import Recording
@@ -16,7 +15,8 @@ from interop.fhir.exchange import Exchange
 from interop.fhir.negotiation import FHIR_JSON, TAKEN, check_content_type
 from interop.intake import Intake
 from interop.logs import correlation
-from interop.record import Origin, Prepared, Recorded, prepare, record, record_unanalysed
+from interop.passage import Passage
+from interop.record import Origin, Recorded, record, record_unanalysed
 from interop.refusal import uninterpretable
 from interop.resources.observation import ReceivedObservation, parse, signal_digest, to_recording
 from interop.settings import Settings
@@ -115,26 +115,25 @@ class Create:
         if recording is None:
             return await self._keep(submission, received)
         origin = _origin(submission.received)
-        ids = self._intake.ids
-
-        def work(analyze: Analyze) -> tuple[Analysis, Prepared | None]:
-            analysis = analyze(recording, context)
-            return analysis, (
-                prepare(analysis, recording=recording, origin=origin, ids=ids) if analysis.interpretable else None
-            )
-
-        analysis, prepared = await self._intake.analyze_within(work)
-        if prepared is None:
+        analysis, outputs = await Passage(
+            intake=self._intake,
+            context=context,
+            received=received,
+            origin=origin,
+            read=lambda: recording,
+            digest=submission.digest,
+        ).analysed()
+        if not analysis.interpretable:
             raise uninterpretable(analysis, "Observation.component")
         recorded: Recorded = await self._intake.write(
             lambda uow: record(
                 uow,
                 analysis=analysis,
                 recording=recording,
-                received=received,
+                received=outputs.received,
                 origin=origin,
-                ids=ids,
-                prepared=prepared,
+                ids=self._intake.ids,
+                prepared=outputs.prepared,
             )
         )
         report = None if analysis.mode is Mode.SILENT else recorded.report

@@ -6,9 +6,10 @@ that pipelines is slowed down by TCP instead of filling our memory.
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from interop.hl7.ack import split
+from interop.logs import correlation, new_correlation_id
 from interop.mllp.framing import Event, Frame, Framer, Garbage, Oversize, Unterminated, frame
 from interop.mllp.handler import Handler, Reply
 
@@ -31,11 +32,15 @@ class Connection:
     idle_seconds: float = IDLE_SECONDS
     busy: bool = False
     closing: bool = False
+    _identity: str = field(default_factory=new_correlation_id)
     _deadline: float | None = None
     _marking: asyncio.Task[None] | None = None
 
     async def serve(self) -> None:
-        """Serve until the peer closes, is silent for too long, or `stop` is called."""
+        """Serve until the peer closes, is silent for too long, or `stop` is called.
+
+        What is logged of the connection itself has an id of its own, so that it is not taken for its last message's."""
+        correlation.set(self._identity)
         try:
             while not self.closing and (data := await self._read()):
                 await self._feed(data)
@@ -66,7 +71,10 @@ class Connection:
         try:
             for event in self.framer.feed(data):
                 self._deadline = None
-                await self._take(event)
+                try:
+                    await self._take(event)
+                finally:
+                    correlation.set(self._identity)
                 if self.closing:
                     return
         finally:
@@ -90,6 +98,8 @@ class Connection:
     async def _send(self, reply: Reply) -> None:
         delivered = False
         try:
+            if self.writer.is_closing():  # asyncio drops what is written now, uvloop raises RuntimeError
+                raise ConnectionResetError
             for message in split(reply.answer):
                 self.writer.write(frame(message))
             async with asyncio.timeout(self.message_seconds):

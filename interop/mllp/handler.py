@@ -8,15 +8,14 @@ failure on our side stores nothing and is answered AE 207, so that the sender ke
 
 import hashlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
 import orjson
 
-from actions.analysis import Analysis, Door
-from actions.analyze import Analyze
-from audit.records import AcknowledgementState, AuditEntry, AuditEvent, ProcessingState, QueueRow, UnitOfWork
+from actions.analysis import Door
+from audit.records import AcknowledgementState, AuditEntry, AuditEvent, InboxRow, ProcessingState, UnitOfWork
 from inference.errors import (
     ControlIdReused,
     Duplicate,
@@ -37,8 +36,10 @@ from interop.hl7.senders import Senders
 from interop.intake import Intake
 from interop.logs import correlation, new_correlation_id
 from interop.mllp.item import Item
+from interop.mllp.marks import Marks
 from interop.mllp.outbound import outbox_rows
-from interop.record import Origin, Prepared, prepare, record
+from interop.passage import Passage
+from interop.record import Origin, record
 from interop.resources.identifiers import Identifier
 from interop.settings import ReusedId, Settings
 
@@ -53,14 +54,6 @@ class Reply:
     inbox_id: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Outputs:
-    """What is ready to be stored of one analysis."""
-
-    prepared: Prepared
-    outbox: tuple[QueueRow, ...]
-
-
 class Handler:
     """Takes messages in. on_queued is called after a result has been put into the outbox."""
 
@@ -71,6 +64,7 @@ class Handler:
         self._settings = settings
         self._senders = senders
         self._on_queued = on_queued
+        self._marks = Marks(intake)
 
     async def handle(self, content: bytes) -> Reply:
         """Take one message in and give back what to answer. Every failure is an answer, none is raised."""
@@ -89,10 +83,7 @@ class Handler:
     async def mark(self, inbox_id: int, *, delivered: bool) -> None:
         """Record whether the answer reached the sender's connection."""
         state = AcknowledgementState.DELIVERED if delivered else AcknowledgementState.UNDELIVERED
-        try:
-            await self._intake.write(lambda uow: uow.inbox.set_acknowledgement(inbox_id, state))
-        except ServiceError as error:
-            log.warning("acknowledgement state not stored", extra={"inbox_id": inbox_id, "code": error.code})
+        await self._marks.mark(inbox_id, state)
 
     def _item(self, content: bytes) -> Item:
         header = _header(content)
@@ -123,7 +114,10 @@ class Handler:
     async def _answered(self, item: Item) -> Reply:
         started = perf_counter()
         try:
-            reply = await self._earlier(item) or await self._taken(item)
+            if self._holds_no_ecg(item):
+                reply = await self._ignored(item, looked_up=False)
+            else:
+                reply = await self._earlier(item) or await self._taken(item)
         except Duplicate as error:
             # The same message came in on another connection at the same time, and that one was first.
             earlier = await self._earlier(item)
@@ -141,26 +135,40 @@ class Handler:
         if wanted is None:
             return None
         rows = await self._intake.read(lambda reader: reader.inbox.find(Door.MLLP, item.context.sender, wanted))
+        same = self._same(item, rows)
+        if same is None:
+            return None
+        self._intake.metrics.duplicate(Door.MLLP)
+        return Reply(same.answer or b"", same.id if same.answer else None)
+
+    def _same(self, item: Item, rows: Sequence[InboxRow]) -> InboxRow | None:
+        """The same message among those with its control id. Raises ControlIdReused."""
         digest = hashlib.sha256(item.content).hexdigest() if rows else ""
         same = next((row for row in rows if row.content_sha256 == digest), None)
-        if same is not None:
-            self._intake.metrics.duplicate(Door.MLLP)
-            return Reply(same.answer or b"", same.id if same.answer else None)
-        if rows and self._settings.mllp_reused_id is ReusedId.REFUSE:
+        if same is None and rows and self._settings.mllp_reused_id is ReusedId.REFUSE:
             raise ControlIdReused("MSH-10 came before with other content", element="MSH-10")
-        if rows:
+        if same is None and rows:
             log.warning("MSH-10 came before with other content", extra={"inbox_id": rows[0].id})
-        return None
+        return same
+
+    def _holds_no_ecg(self, item: Item) -> bool:
+        """By its header alone. Then nothing is saved by asking first whether it has come before."""
+        header = item.readable_header
+        if header is None or header.code == "ORU":
+            return False
+        try:
+            check_header(header, self._senders.of(header.sender))
+        except SenderError:
+            return False
+        return True
 
     async def _taken(self, item: Item) -> Reply:
         if isinstance(item.header, Malformed):
             raise item.header
         check_header(item.header, self._senders.of(item.header.sender))
-        if item.header.code != "ORU":
-            return await self._ignored(item)
         decoded = await self._intake.decode(lambda: self._decoded(item.content))
         if decoded is None:
-            return await self._ignored(item)
+            return await self._ignored(item, looked_up=True)
         async with self._intake.in_order(decoded.patient_key):
             return await self._analysed(item, decoded)
 
@@ -169,24 +177,25 @@ class Handler:
         return decode(message, self._senders.of(message.header.sender)) if holds_waveform(message) else None
 
     async def _analysed(self, item: Item, decoded: DecodedEcg) -> Reply:
-        origin = _origin(decoded)
+        origin, ids, clock = _origin(decoded), self._intake.ids, self._intake.clock
 
-        def work(analyze: Analyze) -> tuple[Analysis, Outputs]:
-            analysis = analyze(decoded.recording, item.context)
-            ids, now = self._intake.ids, self._intake.clock()
-            outbox = outbox_rows(analysis, decoded, settings=self._settings, ids=ids, now=now)
-            return analysis, Outputs(prepare(analysis, recording=decoded.recording, origin=origin, ids=ids), outbox)
-
-        analysis, outputs = await self._intake.analyze_within(work)
+        analysis, outputs = await Passage(
+            intake=self._intake,
+            context=item.context,
+            received=item.received(decoded.patient_key),
+            origin=origin,
+            read=lambda: decoded.recording,
+            outbox=lambda found: outbox_rows(found, decoded, settings=self._settings, ids=ids, now=clock()),
+        ).analysed()
         answer = self._answer(item, Outcome(text="" if analysis.interpretable else analysis.conclusion))
         recorded = await self._intake.write(
             lambda uow: record(
                 uow,
                 analysis=analysis,
                 recording=decoded.recording,
-                received=item.received(decoded.patient_key),
+                received=outputs.received,
                 origin=origin,
-                ids=self._intake.ids,
+                ids=ids,
                 answer=(lambda _: answer) if answer else None,
                 outbox=outputs.outbox,
                 acknowledgement=_owed(answer),
@@ -198,10 +207,17 @@ class Handler:
         log.info("message analysed", extra={"analysis_id": str(analysis.id), "inbox_id": recorded.inbox_id})
         return Reply(answer, recorded.inbox_id if answer else None)
 
-    async def _ignored(self, item: Item) -> Reply:
+    async def _ignored(self, item: Item, *, looked_up: bool) -> Reply:
         answer = self._answer(item, Outcome())
         state, event = ProcessingState.NOTHING_TO_ANALYSE, AuditEvent.MESSAGE_IGNORED
-        inbox_id = await self._intake.write(lambda uow: self._store(uow, item, state, event, answer, None))
+
+        def store(uow: UnitOfWork) -> int:
+            wanted = None if looked_up else item.control_id
+            if wanted is not None and self._same(item, uow.inbox.find(Door.MLLP, item.context.sender, wanted)):
+                raise Duplicate("this message was received before")
+            return self._store(uow, item, state, event, answer, None)
+
+        inbox_id = await self._intake.write(store)
         log.info("nothing to analyse", extra={"inbox_id": inbox_id})
         return Reply(answer, inbox_id if answer else None)
 

@@ -6,16 +6,15 @@ from time import perf_counter
 from fastapi import APIRouter, Request, Response
 
 from actions.analysis import Analysis, Door, RequestContext
-from actions.analyze import Analyze
 from audit.records import Received
 from inference.errors import NotAcceptable, UnsupportedMediaType
-from inference.recording import Recording
 from interop.intake import Intake
 from interop.logs import correlation
 from interop.media import media_type, preferred
+from interop.passage import Passage
 from interop.predict.openapi import REQUEST_BODY, RESPONSES
 from interop.predict.schema import answer, read
-from interop.record import Origin, Prepared, prepare, record
+from interop.record import Origin, record
 from interop.refusal import uninterpretable
 
 PATH = "/predict"
@@ -53,17 +52,6 @@ def router(intake: Intake) -> APIRouter:
 
 async def _durable(intake: Intake, content: bytes, context: RequestContext) -> Analysis:
     """Analyse and store. Raises UninterpretableSignal, and what `read`, the lane and the writer raise."""
-
-    def work(analyze: Analyze) -> tuple[Analysis, tuple[Recording, Prepared | None]]:
-        recording = read(content, context.received_at)
-        analysis = analyze(recording, context)
-        if not analysis.interpretable:
-            return analysis, (recording, None)
-        return analysis, (recording, prepare(analysis, recording=recording, origin=NOBODY, ids=intake.ids))
-
-    analysis, (recording, prepared) = await intake.analyze_within(work)
-    if prepared is None:
-        raise uninterpretable(analysis, "ecg_signal")
     received = Received(
         door=context.door,
         content=content,
@@ -71,15 +59,24 @@ async def _durable(intake: Intake, content: bytes, context: RequestContext) -> A
         received_at=context.received_at,
         correlation_id=context.correlation_id,
     )
+    analysis, outputs = await Passage(
+        intake=intake,
+        context=context,
+        received=received,
+        origin=NOBODY,
+        read=lambda: read(content, context.received_at),
+    ).analysed()
+    if not analysis.interpretable:
+        raise uninterpretable(analysis, "ecg_signal")
     await intake.write(
         lambda uow: record(
             uow,
             analysis=analysis,
-            recording=recording,
-            received=received,
+            recording=outputs.recording,
+            received=outputs.received,
             origin=NOBODY,
             ids=intake.ids,
-            prepared=prepared,
+            prepared=outputs.prepared,
         )
     )
     return analysis

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from audit.packed import pack
 from audit.records import Document, IndexRow
 from interop.resources.codes import OBSERVATION_VALUE, OWN_TAGS, SILENT, Json
 from interop.resources.index import index_rows
@@ -43,13 +44,15 @@ class Issuance:
 
 
 def indexed(resource: Json, at: datetime, content: bytes | None = None) -> Indexed:
-    """A resource with its rows. content: its bytes where they exist already."""
+    """A resource with its rows, packed for the store. content: its bytes where they exist already."""
+    content = content or orjson.dumps(resource)
     document = Document(
         type=resource["resourceType"],
         id=resource["id"],
         version=1,
-        content=content or orjson.dumps(resource),
+        content=content,
         last_updated=at,
+        packed=pack(content),
     )
     return Indexed(document=document, index=index_rows(resource))
 

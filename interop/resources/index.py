@@ -1,7 +1,7 @@
 """What each resource type can be searched by, as data (FHIR R4 search parameter registry, 4.0.1).
 
 References are found by `Type/id`, and by identifier under the name `parameter:identifier`, so that a patient whom we
-know by number only is found as well.
+know by number only is found as well. Ids have no rows: the store finds a document by its own (`audit.records.ID`).
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +17,6 @@ DATES = "date"
 
 SEARCH_PARAMETERS: dict[str, dict[str, tuple[str, tuple[str, ...]]]] = {
     "Observation": {
-        "_id": (TOKENS, ("id",)),
         "identifier": (TOKENS, ("identifier",)),
         "subject": (REFERENCES, ("subject",)),
         "code": (TOKENS, ("code",)),
@@ -26,7 +25,6 @@ SEARCH_PARAMETERS: dict[str, dict[str, tuple[str, tuple[str, ...]]]] = {
         "derived-from": (REFERENCES, ("derivedFrom",)),
     },
     "DiagnosticReport": {
-        "_id": (TOKENS, ("id",)),
         "identifier": (TOKENS, ("identifier",)),
         "subject": (REFERENCES, ("subject",)),
         "result": (REFERENCES, ("result",)),
@@ -37,7 +35,6 @@ SEARCH_PARAMETERS: dict[str, dict[str, tuple[str, tuple[str, ...]]]] = {
         "based-on": (REFERENCES, ("basedOn",)),
     },
     "ServiceRequest": {
-        "_id": (TOKENS, ("id",)),
         "subject": (REFERENCES, ("subject",)),
         # R4 has no parameter for reasonReference; `reason` is ours.
         "reason": (REFERENCES, ("reasonReference",)),
@@ -48,11 +45,9 @@ SEARCH_PARAMETERS: dict[str, dict[str, tuple[str, tuple[str, ...]]]] = {
         "authored": (DATES, ("authoredOn",)),
     },
     "Provenance": {
-        "_id": (TOKENS, ("id",)),
         "target": (REFERENCES, ("target",)),
     },
     "Device": {
-        "_id": (TOKENS, ("id",)),
         "identifier": (TOKENS, ("identifier",)),
     },
 }

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from inference.errors import InvalidContent, SamplingRateInvalid, SignalMalformed, UnitUnsupported
 from inference.recording import MAX_SAMPLING_RATE, MIN_SAMPLING_RATE
 from inference.units import to_millivolt
+from interop import json_numbers
 from interop.resources.codes import UCUM, Json, millivolts
 
 MILLISECONDS = 1000.0
@@ -76,10 +77,9 @@ def numbers(data: str | None) -> NDArray[np.float64]:
         raise SignalMalformed("there are no samples")
     # The strings hold digits and signs only: JSON then reads them as numbers or not at all.
     if not data.encode().translate(None, _DECIMAL_BYTES):
-        try:
-            return np.array(orjson.loads(f"[{data.replace(' ', ',')}]"), np.float64)
-        except orjson.JSONDecodeError:
-            pass  # two spaces, a line break or a broken number: told apart below
+        found = json_numbers.numbers(f"[{data.replace(' ', ',')}]".encode())
+        if found is not None:  # else two spaces, a line break or a broken number: told apart below
+            return found
     return _token_by_token(data.split())
 
 

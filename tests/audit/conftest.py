@@ -83,9 +83,9 @@ def store(migrated_url: str) -> Iterator[Store]:
     store.close()
 
 
-def create_database(server: str) -> str:
+def create_database(server: str, template: str | None = None) -> str:
     name = f"test_{uuid.uuid4().hex}"
-    run_statements(server, f"CREATE DATABASE {name}")
+    run_statements(server, f"CREATE DATABASE {name} TEMPLATE {template or 'template1'}")
     return server.replace("/postgres?", f"/{name}?")
 
 

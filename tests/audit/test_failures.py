@@ -3,7 +3,7 @@ import sqlite3
 import pytest
 from sqlalchemy import exc
 
-from audit.failures import storage_errors, translated
+from audit.failures import Contended, storage_errors, translated
 from inference.errors import Duplicate, EcgError, InternalError, StorageUnavailable
 
 
@@ -32,6 +32,8 @@ def sqlite_error(name: str) -> sqlite3.Error:
         (exc.OperationalError("SELECT", {}, sqlite_error("SQLITE_ERROR")), InternalError("database: SQLITE_ERROR")),
         (exc.OperationalError("SELECT", {}, PostgresError(None)), StorageUnavailable("database: PostgresError")),
         (exc.OperationalError("SELECT", {}, PostgresError("53100")), StorageUnavailable("database: 53100")),
+        (exc.OperationalError("INSERT", {}, PostgresError("40P01")), Contended("database: 40P01")),
+        (exc.OperationalError("SELECT", {}, PostgresError("40001")), Contended("database: 40001")),
         (exc.ProgrammingError("SELECT", {}, PostgresError("42P01")), InternalError("database: 42P01")),
         (
             exc.DatabaseError("SELECT", {}, PostgresError("57P01"), connection_invalidated=True),

@@ -58,6 +58,12 @@ def stocked(store: Store) -> Store:
         ({"identifier": [("urn:x", "7")], "subject": [(None, "Patient/2")]}, []),
         ({"identifier": [("urn:x", "7")], "subject": [(None, "Patient/1")]}, ["a"]),
         ({"subject": []}, []),
+        ({"_id": [(None, "a"), (None, "c")]}, ["c", "a"]),
+        ({"_id": [("", "a")]}, ["a"]),
+        ({"_id": [("urn:x", "a")]}, []),
+        ({"_id": [(None, "hidden"), (None, "deleted")]}, []),
+        ({"_id": [(None, "a"), (None, "c")], "subject": [(None, "Patient/1")]}, ["a"]),
+        ({"subject": [(None, "Patient/1")], "_id": [(None, "b\0")]}, []),
         ({"subject": [(None, "Patient/1\0")]}, []),
     ],
 )

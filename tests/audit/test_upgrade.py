@@ -11,10 +11,13 @@ from sqlalchemy import Connection, inspect, text
 
 from audit import upgrade as upgrades
 from audit.engine import connect_for_migration
+from audit.records import AcknowledgementState, IndexRow, ProcessingState
 from audit.schema import metadata
+from audit.store import open_store
 from audit.upgrade import Upgrade, is_current, migration_config, newest_revision, upgrade
 from inference.errors import ConfigurationError, InternalError, StorageUnavailable
 from tests.audit.conftest import run_statements
+from tests.audit.values import analysis, document, entry, message, received
 
 
 @contextmanager
@@ -28,6 +31,19 @@ def connected(url: str) -> Iterator[Connection]:
 def downgrade(url: str) -> None:
     with connected(url) as connection:
         command.downgrade(migration_config(connection), "base")
+
+
+def fill(url: str) -> None:
+    """A row in every table, with the reference that there is between two of them."""
+    store = open_store(url, chain_id="chain-a")
+    with store.unit_of_work() as uow:
+        item = uow.inbox.add(received(), ProcessingState.ANALYSED, AcknowledgementState.PENDING)
+        uow.documents.create(document("r-1"), [IndexRow(name="subject", value="Patient/1")])
+        uow.documents.claim("identifier", "1", "Observation/1", "d")
+        uow.analyses.add(analysis("a-1", item))
+        uow.outbox.add(message("R1"))
+        uow.trail.append(entry())
+    store.close()
 
 
 def test_the_migrations_make_exactly_the_schema(url: str) -> None:
@@ -55,12 +71,26 @@ def test_an_empty_database_is_upgraded_once(url: str) -> None:
 
 def test_down_to_nothing_and_up_again(url: str) -> None:
     upgrade(url)
+    fill(url)
     downgrade(url)
     with connected(url) as connection:
         assert inspect(connection).get_table_names() == ["alembic_version"]
     upgrade(url)
     with connected(url) as connection:
         assert set(inspect(connection).get_table_names()) == {*metadata.tables, "alembic_version"}
+    fill(url)
+
+
+def test_an_upgrade_of_a_database_in_use_leaves_what_is_in_it(url: str) -> None:
+    upgrade(url)
+    fill(url)
+    assert upgrade(url).copy is None
+    store = open_store(url, chain_id="chain-b")
+    with store.reader() as reader:
+        assert [row.received for row in reader.inbox.list(10)] == [received()]
+        assert reader.documents.read("DiagnosticReport", "r-1").content == document("r-1").content
+    assert store.verify().problems == ()
+    store.close()
 
 
 def test_a_database_of_a_later_version_is_refused(url: str) -> None:

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from audit.records import QueueRow, QueueState
+from inference.errors import StorageUnavailable
 from interop.delivery import LONGEST_PAUSE, MAX_ATTEMPTS, DeliveryWorker, pause_after
 from interop.intake import Intake
+from interop.lanes import BatchStore, Job
 from interop.mllp.framing import frame
 from tests.fakes import NOW
 from tests.interop.mllp.receiver import Receiver, ack, always
@@ -202,6 +204,65 @@ def test_what_was_under_way_at_the_end_goes_again_after_the_restart(world: World
             async with delivering(world) as delivery:
                 await delivery.until(finished())
             assert receiver.received == ["R-1", "R-1"]
+
+    run(work())
+
+
+class FailingStore:
+    """Stores nothing three times, then stores and says that it did not, then works."""
+
+    def __init__(self, store: BatchStore) -> None:
+        self._store = store
+        self.batches = 0
+
+    def run_batch(self, jobs: Sequence[Job]) -> Sequence[Any]:
+        self.batches += 1
+        if self.batches <= 3:
+            raise StorageUnavailable("database: SQLITE_FULL")
+        outcomes = self._store.run_batch(jobs)
+        if self.batches == 4:
+            raise StorageUnavailable("the connection is lost")
+        return outcomes
+
+
+def test_a_result_whose_outcome_cannot_be_stored_is_not_sent_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a full disk, where the outbox can be read but not written."""
+    monkeypatch.setattr("interop.delivery.FIRST_PAUSE", timedelta(milliseconds=50))
+
+    async def work() -> None:
+        async with Receiver().listening() as receiver, delivering(world) as delivery:
+            await delivery.queue(row("R-1", f"127.0.0.1:{receiver.port}"))
+            store = FailingStore(vars(delivery.intake.writer)["_store"])
+            vars(delivery.intake.writer)["_store"] = store
+            (sent,) = await delivery.until(finished())
+            while store.batches < 5:
+                await asyncio.sleep(0.02)
+            assert receiver.received == ["R-1"]
+            assert sent.attempts == 1
+        assert audited(world) == [("result.delivered", "DiagnosticReport/analysis-R-1")]
+
+    run(work())
+
+
+def test_one_of_two_processes_delivers_and_the_other_takes_over(world: World) -> None:
+    async def work() -> None:
+        leading = False
+
+        async def leads() -> bool:
+            return leading
+
+        async with Receiver().listening() as receiver, world.intake() as intake:
+            worker = DeliveryWorker(intake, world.settings(), leads=leads)
+            worker.start()
+            delivery = Delivery(intake, worker)
+            await delivery.queue(row("R-1", f"127.0.0.1:{receiver.port}"))
+            await asyncio.sleep(0.2)
+            assert receiver.received == []
+            leading = True
+            await delivery.until(finished())
+            await worker.close()
 
     run(work())
 

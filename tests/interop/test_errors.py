@@ -1,13 +1,16 @@
-"""Every error of the tree through every HTTP door: status, shape and code are those of the table."""
+"""Every error of the tree through every door: status, shape and code are those of the table."""
 
+import asyncio
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pytest
 
-from audit.records import Received
+from audit.records import InboxRow, ProcessingState, Received
 from inference import errors
-from inference.errors import EcgError, Fault
+from inference.errors import ConfigurationError, Duplicate, EcgError, Fault, InternalError
 from interop.errors import ANSWERS, answer_to
+from tests.interop.mllp.world import World, ecg, fields
 from tests.interop.service import FHIR_JSON, Service, matrix, observation, real_ecg, running
 from tests.interop.valid import valid
 
@@ -35,7 +38,8 @@ class Raising:
     def __init__(self) -> None:
         self.error: EcgError = EcgError("none yet")
 
-    def __call__(self, recording: object, context: object) -> None:
+    def begin(self, recording: object, context: object) -> None:
+        """What every door's analysis starts with."""
         raise self.error
 
 
@@ -90,6 +94,78 @@ def test_every_refusal_is_counted_by_door_and_code(service: Service, kind: type[
     before = service.metric(sample)
     service.client.post("/predict", json=MATRIX)
     assert service.metric(sample) == before + 1
+
+
+@dataclass(frozen=True)
+class Met:
+    """What the MLLP door made of one error. stored: the inbox row of the message, if there is one."""
+
+    answer: bytes
+    stored: InboxRow | None
+    refusals: float
+
+
+@pytest.fixture(scope="module")
+def by_mllp(tmp_path_factory: pytest.TempPathFactory) -> dict[type[EcgError], Met]:
+    """Every error met by a message of its own, at one listener on a real socket with a real store behind it."""
+
+    async def walk() -> dict[type[EcgError], Met]:
+        async with World(tmp_path_factory.mktemp("walk")).serving() as door:
+            raising = Raising()
+            object.__setattr__(door.intake, "analyzer", raising)
+            met = {}
+            for number, kind in enumerate(EVERY_ERROR):
+                raising.error = kind("what went wrong", element="OBX[3]-5")
+                answer = await door.ask(ecg(f"E-{number}"))
+                rows = await door.inbox(f"E-{number}")
+                text = door.intake.metrics.exposition()[0].decode()
+                sample = f'ecg_refused_total{{code="{at_mllp(kind).code}",door="mllp"}} '
+                (refusals,) = (line.removeprefix(sample) for line in text.splitlines() if line.startswith(sample))
+                met[kind] = Met(answer, rows[0] if rows else None, float(refusals))
+            return met
+
+    return asyncio.run(walk())
+
+
+def at_mllp(kind: type[EcgError]) -> type[EcgError]:
+    """The error that the sender is told of. A wrong setting is none of its business; and a Duplicate, there, is the
+    inbox saying that this very message came before, so one without the earlier message is a defect."""
+    return InternalError if issubclass(kind, ConfigurationError | Duplicate) else kind
+
+
+@pytest.mark.parametrize("kind", EVERY_ERROR, ids=lambda kind: kind.code)
+def test_every_error_reads_as_an_acknowledgement_at_the_mllp_door(
+    by_mllp: dict[type[EcgError], Met], kind: type[EcgError]
+) -> None:
+    number, told = EVERY_ERROR.index(kind), at_mllp(kind)
+    answer, expected = by_mllp[kind].answer, answer_to(told("x"))
+    msa, err = fields(answer, "MSA"), fields(answer, "ERR")
+    assert msa[1:3] == [expected.ack, f"E-{number}"]
+    assert err[3] == "^".join([*expected.condition, "HL70357"])
+    assert err[5].startswith(told.code)
+    if told is kind:
+        assert (msa[3], err[2], err[8]) == ("what went wrong", "OBX^3^5", "what went wrong")
+    else:
+        assert b"what went wrong" not in answer, "the inside of the house is not for senders"
+
+
+@pytest.mark.parametrize("kind", EVERY_ERROR, ids=lambda kind: kind.code)
+def test_the_mllp_door_keeps_what_its_sender_must_change_and_only_that(
+    by_mllp: dict[type[EcgError], Met], kind: type[EcgError]
+) -> None:
+    """What our side failed at is the sender's to send again, as if it had never come."""
+    stored = by_mllp[kind].stored
+    if at_mllp(kind).fault is Fault.SENDER:
+        assert stored is not None
+        assert (stored.processing, stored.error) == (ProcessingState.FAILED, kind.code)
+    else:
+        assert stored is None
+        assert answer_to(at_mllp(kind)("x")).ack == "AE", "never AR, which means that it must not be sent again"
+
+
+@pytest.mark.parametrize("kind", EVERY_ERROR, ids=lambda kind: kind.code)
+def test_every_refusal_at_the_mllp_door_is_counted(by_mllp: dict[type[EcgError], Met], kind: type[EcgError]) -> None:
+    assert by_mllp[kind].refusals >= 1
 
 
 def test_no_row_of_the_table_is_without_its_error() -> None:

@@ -117,3 +117,14 @@ def test_requests_are_counted_by_method_and_status(client: Client) -> None:
     assert 'method="other"' in text
     assert "BREW" not in text
     assert "4711" not in text
+
+
+def test_requests_are_logged_by_route_and_never_by_url(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "interop.middleware"):
+        client.get("/nowhere/Patient-4711?name=Muster")
+    (record,) = [record for record in caplog.records if record.msg == "request"]
+    fields = vars(record)
+    assert (fields["method"], fields["route"], fields["status"]) == ("GET", "unrouted", 404)
+    assert fields["milliseconds"] >= 0
+    assert "4711" not in str(fields)
+    assert "Muster" not in str(fields)

@@ -226,7 +226,7 @@ def test_what_was_prepared_before_is_what_is_stored(desk: Desk) -> None:
     analysis, recording = make_analysis(), make_recording()
     prepared = prepare(analysis, recording=recording, origin=MESSAGE, ids=desk.ids)
     recorded = desk.take(MESSAGE, recording, analysis=analysis, prepared=prepared)
-    assert recorded.observation == prepared.observation.document
+    assert recorded.observation == prepared.ecg.observation.document
     assert recorded.report == prepared.rendered.report.document
 
 

@@ -52,6 +52,7 @@ def test_mllp_beyond_loopback_needs_a_list_of_peers(monkeypatch: pytest.MonkeyPa
         ("ECG_HTTP_PORT", "70000"),
         ("ECG_ACUTE_WINDOW", "0s"),
         ("ECG_MODE", "loud"),
+        ("ECG_PRECISION", "int4"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:

@@ -120,7 +120,7 @@ def test_nothing_of_a_request_but_codes_is_logged(service: Service, caplog: pyte
         service.client.get("/fhir/DiagnosticReport?birthdate=19610203", headers={"Prefer": "handling=strict"})
         service.client.get("/fhir/DiagnosticReport/Muster-Erika")
     ours = [record for record in caplog.records if record.name.startswith("interop")]
-    assert [vars(record)["code"] for record in ours] == ["search-invalid", "not-found"]
+    assert [vars(record)["code"] for record in ours if record.msg == "refused"] == ["search-invalid", "not-found"]
     assert not any("Muster" in str(vars(record)) or "19610203" in str(vars(record)) for record in ours)
 
 
@@ -137,3 +137,11 @@ def test_every_http_door_has_a_prefix_of_its_own() -> None:
 
 def test_the_application_names_its_version(service: Service) -> None:
     assert service.client.get("/openapi.json").json()["info"]["version"] == installed_version()
+
+
+def test_probes_are_logged_only_when_asked_for(service: Service, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG, "interop.middleware"):
+        for path in ("/health", "/metrics", "/fhir/metadata"):
+            service.client.get(path)
+    found = [(vars(record)["route"], record.levelname) for record in caplog.records if record.msg == "request"]
+    assert found == [("/health", "DEBUG"), ("/metrics", "DEBUG"), ("/fhir/metadata", "INFO")]

@@ -1,5 +1,6 @@
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -9,6 +10,8 @@ import pytest
 from actions.analysis import Mode
 from audit.records import AuditEvent
 from inference.errors import ModelUnavailable, StorageUnavailable
+from inference.prediction import Prediction
+from inference.prepare import ModelInput
 from inference.recording import Recording
 from tests.interop.client import BASE
 from tests.interop.service import FHIR_JSON, Service, flat_ecg, observation, real_ecg, running
@@ -279,15 +282,13 @@ def test_a_failing_database_is_503_and_nothing_is_acknowledged(service: Service)
 
 
 def test_a_failing_model_is_503(service: Service) -> None:
-    object.__setattr__(service.intake, "analyzer", Failing())
+    broken = replace(service.intake.analyzer, classify=unavailable)
+    object.__setattr__(service.intake, "analyzer", broken)
     assert post(service).status_code == 503
 
 
-class Failing:
-    """An analyzer whose model is gone."""
-
-    def __call__(self, recording: Recording, context: object) -> None:
-        raise ModelUnavailable("inference failed")
+def unavailable(windows: Sequence[ModelInput]) -> Prediction:
+    raise ModelUnavailable("inference failed")
 
 
 def test_a_full_queue_is_503_with_a_time_to_come_back() -> None:

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from audit.records import ID
 from interop.fhir.parameters import INTERACTIONS, PARAMETERS
 from interop.resources.index import SEARCH_PARAMETERS
 from tests.interop.service import FHIR_JSON, Service, running
@@ -110,4 +111,4 @@ def test_no_url_below_fhir_gives_anything_but_fhir(service: Service, method: str
 
 def test_every_parameter_of_the_table_has_rows_to_look_at() -> None:
     for served, parameters in PARAMETERS.items():
-        assert {p.row_name for p in parameters} - {"_tag"} <= set(SEARCH_PARAMETERS[served])
+        assert {p.row_name for p in parameters} - {"_tag", ID} <= set(SEARCH_PARAMETERS[served])

@@ -9,7 +9,6 @@ def rows(**changes: object) -> set[tuple[str, str, str | None]]:
 
 def test_an_observation_is_found_by_all_its_parameters() -> None:
     assert rows() == {
-        ("_id", "o", None),
         ("identifier", "ECG-1", "urn:oid:1.2.3"),
         ("subject", "Patient/1", None),
         ("code", "11524-6", "http://loinc.org"),
