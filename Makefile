@@ -8,7 +8,7 @@ SERVING = .venv/.installed
 DEVELOPMENT = .venv-dev/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check train clean
+.PHONY: help install run test check soak bench train clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,12 @@ check: $(DEVELOPMENT) ## format, lint, types, import contracts, docs
 	.venv-dev/bin/mypy
 	.venv-dev/bin/lint-imports
 	.venv-dev/bin/python -m pytest -q tests/test_docs.py
+
+soak: $(DEVELOPMENT) ## kill -9 again and again, full disk, database gone for a minute: the fault tables (15 minutes)
+	.venv-dev/bin/python -m tests.soak $(ARGS)
+
+bench: $(DEVELOPMENT) ## measure the service and print the tables (ARGS="--full --markdown docs/benchmarks.md")
+	.venv-dev/bin/python -m tests.bench $(ARGS)
 
 train: $(DEVELOPMENT) ## train a model on PTB-XL in DATA= (a folder in the official layout)
 	.venv-dev/bin/ecg-interop train --data $(DATA)
