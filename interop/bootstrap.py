@@ -29,10 +29,11 @@ from interop.delivery import DeliveryWorker
 from interop.health import Health
 from interop.intake import Intake
 from interop.lanes import Lane, Readers, Writer
-from interop.logs import new_correlation_id
+from interop.logs import log_loop_error, new_correlation_id
 from interop.metrics import Metrics
 from interop.mllp.server import MllpServer
-from interop.serving import DRAIN_SECONDS, HttpServer, bind, tune_interpreter
+from interop.readiness import checks
+from interop.serving import DRAIN_SECONDS, HttpServer, bind, settle_memory, tune_interpreter
 from interop.settings import Settings
 from interop.warm_up import warm_up
 from interop.web import create_app
@@ -56,7 +57,9 @@ def new_id() -> UUID:
 
 def load_analyzer(settings: Settings) -> tuple[Analyze, Classifier]:
     """The use case with the configured model and rules. Raises ModelInvalid, PolicyInvalid."""
-    classifier = load_classifier(find_model(settings.model), backend=settings.backend.value)
+    classifier = load_classifier(
+        find_model(settings.model), backend=settings.backend.value, precision=settings.precision
+    )
     analyzer = Analyze(
         classify=classifier,
         policy=load_policy(settings.rules),
@@ -174,13 +177,14 @@ async def _serve(
     listener: socket.socket,
     on_ready: Callable[[Listening], None],
 ) -> None:
+    asyncio.get_running_loop().set_exception_handler(log_loop_error)
     mode = effective_mode(settings, classifier)
-    async with _intake(store, analyzer, settings, mode) as intake:
+    async with _intake(store, analyzer, classifier, settings, mode) as intake:
         intake.metrics.model(classifier.model)
         await intake.decode(lambda: warm_up(analyzer, now()))
         await intake.write(lambda uow: uow.trail.append(_started(analyzer, classifier, mode)))
         async with AsyncExitStack() as stack:
-            delivery = DeliveryWorker(intake, settings)
+            delivery = DeliveryWorker(intake, settings, leads=lambda: asyncio.to_thread(store.leads))
             delivery.start()
             stack.push_async_callback(delivery.close)
             mllp = MllpServer(intake, settings, delivery.wake)
@@ -195,12 +199,17 @@ async def _serve(
                 model_status=classifier.model.status,
                 mode=mode,
             )
-            app = create_app(intake, settings, Health(_checks(store, intake, mllp)))
+            file = sqlite_file(settings.database_url.get_secret_value())
+            ready = checks(store, intake, lambda: mllp.listening, file.parent if file else None)
+            app = create_app(intake, settings, Health(ready))
+            settle_memory()
             await HttpServer(app, lambda: on_ready(listening)).serve(sockets=[listener])
 
 
 @asynccontextmanager
-async def _intake(store: Store, analyzer: Analyze, settings: Settings, mode: Mode) -> AsyncIterator[Intake]:
+async def _intake(
+    store: Store, analyzer: Analyze, classifier: Classifier, settings: Settings, mode: Mode
+) -> AsyncIterator[Intake]:
     def read(query: Callable[[Reader], Any]) -> Any:
         with store.reader() as reader:
             return query(reader)
@@ -216,6 +225,8 @@ async def _intake(store: Store, analyzer: Analyze, settings: Settings, mode: Mod
             clock=now,
             ids=new_id,
             mode=mode,
+            storage_seconds=settings.storage_timeout.total_seconds(),
+            classify_together=classifier.batch,
         )
     finally:
         for part in (lane, readers, writer):
@@ -237,23 +248,6 @@ def _started(analyzer: Analyze, classifier: Classifier, mode: Mode) -> AuditEntr
         correlation_id=new_correlation_id(),
         payload=orjson.dumps(payload),
     )
-
-
-def _checks(store: Store, intake: Intake, mllp: MllpServer) -> dict[str, Callable[[], Awaitable[None]]]:
-    async def database() -> None:
-        await asyncio.to_thread(store.check)
-
-    async def disk() -> None:
-        await intake.write(lambda _: None)
-
-    async def listening() -> None:
-        if not mllp.listening:
-            raise ServiceError("the MLLP listener is closed")
-
-    async def model() -> None:
-        await intake.decode(lambda: None)  # loaded at start; what can fail is the lane's turn coming in time
-
-    return {"model": model, "database": database, "disk": disk, "mllp": listening}
 
 
 def _periodic(store: Store, intake: Intake) -> tuple[Coroutine[Any, Any, None], ...]:

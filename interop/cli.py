@@ -5,10 +5,11 @@ import sys
 import httpx
 import typer
 from pydantic import ValidationError
+from typer.exceptions import TyperException
 
 from inference.errors import EcgError
 from interop.commands import config, ecg, models, serving, store
-from interop.commands.console import FAILED, err, explain
+from interop.commands.console import FAILED, err, explain, explain_usage
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,7 +24,10 @@ for module in (serving, ecg, store, models, config):
 def main() -> None:
     """The console command."""
     try:
-        app()
+        # Not its standalone mode, which frames a usage error in a box of several lines.
+        sys.exit(app(standalone_mode=False) or 0)
+    except TyperException as error:
+        sys.exit(explain_usage(error))
     except (EcgError, ValidationError, OSError) as error:
         sys.exit(explain(error))
     except httpx.HTTPError as error:

@@ -21,6 +21,8 @@ SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 UNROUTED = "unrouted"
 # What a client may invent as a method must not become a label.
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+# Probes ask these every few seconds.
+PROBED = frozenset({"/health", "/ready", "/metrics"})
 
 Render = Callable[[Scope, EcgError], Response]
 
@@ -52,7 +54,7 @@ class CorrelationId:
 
 
 class RequestMetrics:
-    """Counts and times requests by route template."""
+    """Counts, times and logs requests by route template: a URL itself may name a patient."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
@@ -76,7 +78,10 @@ class RequestMetrics:
         finally:
             route = getattr(scope.get("route"), "path", UNROUTED)
             method = scope["method"] if scope["method"] in METHODS else "other"
-            self._metrics.http(method, route, status, time.perf_counter() - started)
+            seconds = time.perf_counter() - started
+            self._metrics.http(method, route, status, seconds)
+            fields = {"method": method, "route": route, "status": status, "milliseconds": round(1000 * seconds, 1)}
+            log.log(logging.DEBUG if route in PROBED else logging.INFO, "request", extra=fields)
 
 
 class SafetyNet:

@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_v
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from actions.analysis import Mode
+from inference.precision import Precision
 
 MEGABYTE = 1024 * 1024
 DATABASE_SCHEMES = ("sqlite:///", "postgresql+psycopg2://")
@@ -67,13 +68,16 @@ class Settings(BaseSettings):
     public_url: str | None = Field(None, description="base of Location and links; default: taken from the request")
     model: Path | None = Field(None, description="folder of a released model; default: the champion pointer")
     backend: Backend = Field(Backend.AUTO, description="auto takes torch on a CUDA GPU when torch is installed")
+    precision: Precision = Field(
+        Precision.AUTO, description="fp32 or int8 weights in onnxruntime; auto times both at start and takes the faster"
+    )
     rules: Path | None = Field(None, description="a hospital's own rules file")
     mode: Mode = Field(Mode.LIVE, description="live or silent")
     allow_candidate: bool = Field(False, description="let a model that has not passed the promotion gate go live")
     acute_window: Duration = Field(
         timedelta(hours=24), gt=timedelta(0), description="older recordings give nothing immediate or urgent"
     )
-    time_zone: str = Field("UTC", description="zone of HL7 times without an offset")
+    time_zone: str = Field("UTC", description="zone of times without an offset, in HL7 messages and in files")
     outbound_mllp: str | None = Field(None, description="host:port that results are sent to")
     senders: Path | None = Field(None, description="JSON file with the peculiarities of each sender")
     mllp_allow: Annotated[tuple[str, ...], NoDecode] = Field(
@@ -86,6 +90,9 @@ class Settings(BaseSettings):
     mllp_reused_id: ReusedId = Field(ReusedId.WARN, description="warn or refuse")
     result_echo_obr3: bool = Field(False, description="results reuse the source's filler order number")
     http_max_bytes: int = Field(16 * MEGABYTE, ge=4096, description="largest HTTP body")
+    storage_timeout: Duration = Field(
+        timedelta(seconds=10), gt=timedelta(0), description="time for the database to answer before 503 / AE"
+    )
     queue_limit: int = Field(64, ge=1, description="ECGs that may wait for the inference lane before 503 / AE")
     auth: Auth = Field(Auth.NONE, description="none: loopback only, unless allow_anonymous")
     allow_anonymous: bool = Field(False, description="serve HTTP beyond loopback without authorization")

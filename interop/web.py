@@ -60,7 +60,8 @@ class ErrorAnswers:
             self._metrics.refused(door, error.code)
         level = logging.INFO if error.fault is Fault.SENDER else logging.ERROR
         cause = error if level == logging.ERROR else None
-        log.log(level, "refused", extra={"door": door, "code": error.code, "element": error.element}, exc_info=cause)
+        # Without the element, which may be a name that the sender made up; the caller is told it.
+        log.log(level, "refused", extra={"door": door, "code": error.code}, exc_info=cause)
         headers = dict(headers or {})
         if answer.retry_after is not None:
             headers["Retry-After"] = str(answer.retry_after)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from inference.artifact import MODELS, Artifact, load_artifact
 from inference.classifier import Classifier, load_classifier
 from inference.labels import Superclass
+from inference.precision import Precision
 from inference.prepare import ModelInput
 from inference.recording import Sex
 from training.card import assessment_json, group_json, read_card, write_card
@@ -70,7 +71,7 @@ def evaluate(
     recordings that allow an AUC.
     """
     artifact = load_artifact(folder)
-    classifier = load_classifier(folder)
+    classifier = load_classifier(folder, precision=Precision.FP32)  # what is scored must not depend on the machine
     with _permission(artifact, split, looks) as look:
         entries = read_index(data_folder, split, rate, look=look)
         data = load_prepared(entries, cache, on_prepared)

@@ -1,6 +1,5 @@
 """`model list`, `train` and `evaluate`."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -10,10 +9,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from inference.artifact import MODELS, load_artifact
 from inference.errors import ConfigurationError
 from interop.commands.console import FAILED, WRONG_USAGE, err, out, print_json
-
-MODELS = Path("models")
 
 
 def register(app: typer.Typer) -> None:
@@ -26,8 +24,8 @@ def register(app: typer.Typer) -> None:
 
 
 def list_models(as_json: Annotated[bool, typer.Option("--json", help="for a program to read")] = False) -> None:
-    """List the released models under ./models with their status and figures."""
-    cards = [json.loads(path.read_text()) for path in sorted(MODELS.glob("*/*/card.json"))]
+    """List the released models under ./models with their status and figures; each must be as it was released."""
+    cards = [load_artifact(path.parent).card for path in sorted(MODELS.glob("*/*/card.json"))]
     if not cards:
         raise ConfigurationError(f"no released model under {MODELS.resolve()}")
     if as_json:
@@ -80,6 +78,8 @@ def train(
             err.print(str(error), markup=False)
             raise typer.Exit(FAILED) from error
         out.print(f"released {exported.folder} as a candidate; ONNX and torch differ by at most {exported.parity:.1e}")
+        verdict = "released too" if exported.int8.released else "not released"
+        out.print(f"int8 {verdict}: it loses {exported.int8.comparison.auc_loss:.4f} in macro-AUC")
 
 
 def evaluate(

@@ -41,9 +41,14 @@ def db_upgrade() -> None:
 
 def audit_verify(
     head: Annotated[
-        Path | None, typer.Option(help="heads kept outside the database: a JSON file {chain id: [seq, hash]}")
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, help="heads kept outside the database: a JSON file {chain id: [seq, hash]}"
+        ),
     ] = None,
-    save: Annotated[Path | None, typer.Option(help="write the heads found to this file, to be kept elsewhere")] = None,
+    save: Annotated[
+        Path | None, typer.Option(help="write the heads found, if all is intact, to this file, to be kept elsewhere")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Walk through the whole audit trail: changed entries, missing entries, a cut end. Exit code 1 if any."""
@@ -51,7 +56,7 @@ def audit_verify(
     with existing_store(Settings()) as store:
         report = store.verify(expected)
     heads = {chain: list(found) for chain, found in report.heads.items()}
-    if save:
+    if save and not report.problems:
         save.write_text(json.dumps(heads, indent=2) + "\n")
     if as_json:
         problems = [{"chain": p.chain_id, "seq": p.seq, "problem": p.text} for p in report.problems]
@@ -124,7 +129,8 @@ def outbox_retry(id: int) -> None:
 
 def _print(columns: tuple[str, ...], rows: list[tuple[object, ...]], as_json: bool) -> None:
     if as_json:
-        print_json([dict(zip(columns, row, strict=True)) for row in rows])
+        names = [column.replace(" ", "_") for column in columns]
+        print_json([dict(zip(names, row, strict=True)) for row in rows])
         return
     table = Table(*columns, box=None, padding=(0, 2, 0, 0))
     for row in rows:

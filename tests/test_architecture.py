@@ -1,0 +1,174 @@
+"""What the layout of the project promises and no linter checks: one place for the environment, small files, a test
+beside every module. The directions of imports are import-linter's (`make check`)."""
+
+import ast
+import re
+import tomllib
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+TESTS = ROOT / "tests"
+ROOMS = ("inference", "actions", "audit", "interop", "training", "orchestration")
+MODULES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py") if "__pycache__" not in path.parts)
+MIGRATIONS = ROOT / "audit" / "migrations"
+TEST_FILES = sorted(TESTS.rglob("*.py"))
+TEST_MODULES = [path for path in TEST_FILES if path.name.startswith("test_")]
+
+MAX_LINES = 500
+# A module shorter than this may be tested through the one that uses it.
+SMALL = 40
+
+# Folders of tests that look at the whole from outside.
+WHOLE = ("e2e", "bench")
+# Test modules that are about no single module: what they are about instead.
+ABOUT_MORE = {
+    "test_architecture.py": "this one",
+    "test_docs.py": "docs/ against the code",
+    "test_bench.py": "tests/bench, which `make bench` runs",
+    "audit/test_contention.py": "two processes on one database",
+    "inference/formats/test_read.py": "inference/formats/__init__.py",
+}
+# Modules without a test module of their own: the test that covers each.
+COVERED_BY = {
+    "inference/errors.py": "interop/test_errors.py",
+    "inference/prediction.py": "inference/test_classifier.py",
+    "actions/analysis.py": "actions/test_analyze.py",
+    "actions/ports.py": "actions/test_analyze.py",
+    "audit/insert.py": "audit/test_documents.py",
+    "audit/packed.py": "audit/test_store.py",
+    "audit/records.py": "audit/test_store.py",
+    "audit/schema.py": "audit/test_upgrade.py",
+    "audit/unit_of_work.py": "audit/test_store.py",
+    "interop/bootstrap.py": "e2e/test_process.py",
+    "interop/client.py": "e2e/test_three_doors.py",
+    "interop/commands/serving.py": "e2e/test_process.py",
+    "interop/demo.py": "e2e/test_process.py",
+    "interop/fhir/created.py": "interop/fhir/test_create.py",
+    "interop/fhir/parameters.py": "interop/fhir/test_search.py",
+    "interop/hl7/facets.py": "interop/hl7/test_oru.py",
+    "interop/hl7/identifiers.py": "interop/hl7/test_oru.py",
+    "interop/hl7/leads.py": "interop/hl7/test_oru.py",
+    "interop/mllp/connection.py": "interop/mllp/test_server.py",
+    "interop/mllp/item.py": "interop/mllp/test_handler.py",
+    "interop/mllp/marks.py": "interop/mllp/test_server.py",
+    "interop/passage.py": "interop/fhir/test_create.py",
+    "interop/predict/openapi.py": "interop/predict/test_routes.py",
+    "interop/resources/codes.py": "interop/resources/test_report.py",
+    "interop/resources/devices.py": "interop/resources/test_report.py",
+    "interop/resources/documents.py": "interop/resources/test_report.py",
+    "interop/resources/findings.py": "interop/resources/test_report.py",
+    "interop/resources/origin.py": "interop/resources/test_report.py",
+    "interop/resources/requests.py": "interop/resources/test_report.py",
+    "interop/serving.py": "e2e/test_process.py",
+    "interop/together.py": "interop/test_lanes.py",
+}
+
+
+def _name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(), str(path))
+
+
+def _dotted(node: ast.expr) -> str:
+    if isinstance(node, ast.Attribute):
+        return f"{_dotted(node.value)}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _uses(tree: ast.Module) -> set[str]:
+    """Every dotted name in the code, and every name imported from a module as `module.name`."""
+    names = {_dotted(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute | ast.Name)}
+    imported = {
+        f"{node.module}.{alias.name}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    return names | imported
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_name)
+def test_only_the_settings_read_the_environment(path: Path) -> None:
+    if _name(path) == "interop/demo.py":
+        return  # it hands its own to the service that it starts
+    reading = _uses(_tree(path)) & {"os.environ", "os.environb", "os.getenv", "os.putenv", "dotenv.load_dotenv"}
+    assert not reading or _name(path) == "interop/settings.py"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_name)
+def test_only_commands_speak_to_a_person(path: Path) -> None:
+    """`print` nowhere, standard output where a command runs."""
+    used = _uses(_tree(path))
+    assert "print" not in used
+    assert "sys.stdout" not in used or path.parent.name == "commands" or _name(path) == "interop/demo.py"
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if path.name == "__init__.py"], ids=_name)
+def test_every_package_says_what_it_is(path: Path) -> None:
+    assert ast.get_docstring(_tree(path))
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_every_folder_with_modules_is_a_package(room: str) -> None:
+    folders = {path.parent for path in MODULES if _name(path).startswith(f"{room}/")}
+    assert [_name(folder) for folder in folders if not (folder / "__init__.py").exists()] == []
+
+
+def test_every_package_is_in_the_wheel() -> None:
+    """The flat layout has no automatic discovery: a package that is not listed works here and is missing there."""
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    assert sorted(listed) == sorted(
+        _name(path.parent).replace("/", ".") for path in MODULES if path.name == "__init__.py"
+    )
+
+
+@pytest.mark.parametrize("path", [*MODULES, *TEST_FILES], ids=_name)
+def test_no_module_is_longer_than_one_can_read(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= MAX_LINES
+
+
+def test_modules_are_small_on_the_whole() -> None:
+    lengths = sorted(len(path.read_text().splitlines()) for path in MODULES)
+    assert lengths[len(lengths) // 2] < 200
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_name)
+def test_nothing_is_called_after_what_it_is_not(path: Path) -> None:
+    """A module called `utils` has no subject, and takes anything."""
+    assert not set(re.split(r"[/_.]", _name(path))) & {
+        "util",
+        "utils",
+        "helper",
+        "helpers",
+        "manager",
+        "common",
+        "misc",
+    }
+
+
+@pytest.mark.parametrize("path", TEST_MODULES, ids=_name)
+def test_every_test_module_mirrors_a_module(path: Path) -> None:
+    place = path.relative_to(TESTS)
+    if place.parts[0] in WHOLE or place.as_posix() in ABOUT_MORE:
+        return
+    assert (ROOT / place.parent / path.name.removeprefix("test_")).exists()
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if path.name != "__init__.py"], ids=_name)
+def test_every_module_has_a_test(path: Path) -> None:
+    if MIGRATIONS in path.parents or len(path.read_text().splitlines()) <= SMALL:
+        return
+    own = f"{_name(path.parent)}/test_{path.name}"
+    assert any((TESTS / test).exists() for test in (own, COVERED_BY.get(_name(path), own)))
+
+
+def test_the_tables_above_name_nothing_that_is_gone() -> None:
+    assert [name for name in ABOUT_MORE if not (TESTS / name).exists()] == []
+    assert [name for name in COVERED_BY if not (ROOT / name).exists()] == []
