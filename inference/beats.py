@@ -24,6 +24,7 @@ from inference.diagnostic import (
     Spectrum,
     spectrum,
 )
+from inference.median import median_over_rows
 from inference.recording import LEADS, Recording
 
 # The window of a beat around R: P wave with a long PR interval before, end of T with a long QT after.
@@ -189,11 +190,12 @@ def _aligned(qrs: Signal, rough: NDArray[np.intp]) -> tuple[NDArray[np.float64],
     wide = np.ascontiguousarray(padded[:, rough[:, None] + np.arange(2 * margin + 1)].transpose(1, 0, 2))
     shifts = np.zeros(len(rough))
     typical = np.ones(len(rough), np.bool_)
+    energy = _energy(wide)
     for _ in range(2):
         cut = _cut(wide, shifts)
         typical = _largest_family(cut)
         template = _middle(cut[typical].transpose(1, 0, 2))
-        shifts, similarity = _best_shifts(wide, template)
+        shifts, similarity = _best_shifts(wide, energy, template)
     summit = _summit(template)
     positions = rough + shifts + summit
     # Filters of the source ring at both ends of a recording; what is there is a beat only if it looks like one.
@@ -217,11 +219,10 @@ def _largest_family(cut: Signal) -> NDArray[np.bool_]:
     return np.asarray(alike[np.argmax((alike > _ALIKE).sum(axis=1) + alike.mean(axis=1))] > _ALIKE)
 
 
-def _best_shifts(wide: Signal, template: Signal) -> tuple[NDArray[np.float64], Signal]:
+def _best_shifts(wide: Signal, energy: Signal, template: Signal) -> tuple[NDArray[np.float64], Signal]:
     """For each beat the shift (fractional samples) of best correlation with the template, and that correlation."""
-    beats, width = len(wide), template.shape[1]
+    beats = len(wide)
     products = (wide.reshape(beats, -1) @ _shifted_copies(template))[:, ::-1]
-    energy = sliding_window_view((wide**2).sum(axis=1), width, axis=1).sum(axis=2)
     correlation = products / np.maximum(np.sqrt(energy) * np.linalg.norm(template), 1e-6)
     best = np.clip(np.argmax(correlation, axis=1), 1, correlation.shape[1] - 2)
     rows = np.arange(beats)
@@ -229,6 +230,11 @@ def _best_shifts(wide: Signal, template: Signal) -> tuple[NDArray[np.float64], S
     curvature = np.minimum(before - 2 * top + after, -1e-6)
     offset = np.clip(0.5 * (before - after) / curvature, -0.5, 0.5)
     return (best + offset - _MAX_LAG).astype(np.float64), top
+
+
+def _energy(wide: Signal) -> Signal:
+    """Summed squares of each beat under the template at each shift."""
+    return np.asarray(sliding_window_view((wide**2).sum(axis=1), 2 * _QRS_HALF + 1, axis=1).sum(axis=2), np.float32)
 
 
 def _shifted_copies(template: Signal) -> Signal:
@@ -256,13 +262,13 @@ def _median_beat(diagnostic: Signal, r_peaks: NDArray[np.intp], typical: NDArray
     window = np.clip(starts[chosen][:, None] + np.arange(BEAT_SAMPLES), 0, samples - 1)
     cut = np.take(diagnostic, window, axis=1)
     cut -= _wander(diagnostic, r_peaks, window)
-    median = _middle(cut)
+    median = median_over_rows(cut)
     cut -= median[:, None]
     return median, np.abs(cut, out=cut).mean(axis=(1, 2))
 
 
 def _middle(cut: Signal) -> Signal:
-    """Median over axis 1; several times faster than np.median, which partitions each column by itself."""
+    """Median over axis 1 of few samples; several times faster than np.median, which partitions each column alone."""
     ranked = np.sort(cut, axis=1)
     count = cut.shape[1]
     return (ranked[:, (count - 1) // 2] + ranked[:, count // 2]) * np.float32(0.5)

@@ -51,7 +51,6 @@ COVERED_BY = {
     "interop/hl7/facets.py": "interop/hl7/test_oru.py",
     "interop/hl7/identifiers.py": "interop/hl7/test_oru.py",
     "interop/hl7/leads.py": "interop/hl7/test_oru.py",
-    "interop/mllp/connection.py": "interop/mllp/test_server.py",
     "interop/mllp/item.py": "interop/mllp/test_handler.py",
     "interop/mllp/marks.py": "interop/mllp/test_server.py",
     "interop/passage.py": "interop/fhir/test_create.py",

@@ -76,12 +76,12 @@ class Create:
         header = request.headers.get(conditional.HEADER)
         criterion = conditional.condition(header, identifiers, exchange.base)
         async with self._intake.in_order(submission.received.patient_key):
-            known = await self._known(submission, criterion)
-            if known is not None:
+            try:
+                known = await self._known(submission, criterion)
+                if known is None:
+                    return await self._take_in(submission, context)
                 self._intake.metrics.duplicate(Door.FHIR)
                 return known
-            try:
-                return await self._take_in(submission, context)
             except Duplicate:  # taken meanwhile, by another process or under another patient
                 again = await self._matching(criterion)
                 if again is None:

@@ -88,7 +88,7 @@ def _start(seconds: list[float]) -> Row:
 def _memory(clients: Clients, service: Service, requests: int) -> tuple[Row, ...]:
     fresh = _memory_now(service, "memory when ready (RSS)")
     loads = [make(service, requests) for make, _ in DOORS.values()]
-    failures = sum(clients.run(load).failures for load in loads)
+    failures = sum(clients.run(service, load).failures for load in loads)
     used = _memory_now(service, f"memory after {requests} requests on every door (RSS)")
     return fresh, replace(used, budgets=(Budget("p50", 350.0),), failures=failures)
 
@@ -105,13 +105,13 @@ def _latencies(clients: Clients, service: Service, sizes: Sizes) -> tuple[list[R
         load = replace(make(service, requests), seconds=sizes.row_seconds)
         size = f"{len(load.message(0)) / 1000:.0f} KB"
         before = service.histograms()
-        alone = clients.run(load)
+        alone = clients.run(service, load)
         stages.append(_shares(what, make, alone, before, service.histograms()))
         rows.append(door_row(f"{what}, 1 client", alone, budgets=budgets, note=size))
-        together = clients.run(replace(make(service, requests, MANY), seconds=sizes.row_seconds))
+        together = clients.run(service, replace(make(service, requests, MANY), seconds=sizes.row_seconds))
         rows.append(door_row(f"{what}, {MANY} clients", together, note=size))
         if load.protocol == "mllp":
-            beside = clients.run(replace(load, first=first_number(), idle=IDLE))
+            beside = clients.run(service, replace(load, first=first_number(), idle=IDLE))
             rows.append(door_row(f"{what}, 1 client, {IDLE} idle beside", beside, budgets=budgets, note=size))
     return rows, stages
 
@@ -119,8 +119,9 @@ def _latencies(clients: Clients, service: Service, sizes: Sizes) -> tuple[list[R
 def door_row(what: str, loaded: Loaded, *, budgets: tuple[Budget, ...] = (), note: str = "") -> Row:
     """A row of a load."""
     if not loaded.latencies:
-        return Row(what=what, failures=loaded.failures, note="; ".join(loaded.refused))
-    note = "; ".join((f"{len(loaded.latencies)} answers", *filter(None, (note, *loaded.refused))))
+        return Row(what=what, budgets=budgets, failures=loaded.failures, note="; ".join(loaded.refused))
+    facts = (f"{len(loaded.latencies)} answers", f"{loaded.cpu_milliseconds:.1f} ms CPU each", note, *loaded.refused)
+    note = "; ".join(filter(None, facts))
     row = times(what, loaded.latencies)
     return replace(row, rate=loaded.rate, budgets=budgets, failures=loaded.failures, note=note)
 

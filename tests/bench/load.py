@@ -13,6 +13,7 @@ import uvloop
 
 from tests.bench.messages import Template
 from tests.bench.receiver import Deliveries, Receiver
+from tests.bench.service import Service
 from tests.bench.wire import Peer, Protocol, accepted, connect, http_request, mllp_frame
 
 DRAIN_SECONDS = 60.0  # for results that are still on their way when the last message is answered
@@ -47,13 +48,21 @@ class Load:
 class Loaded:
     """What came of it. latencies in seconds, of the accepted ones; elapsed: from the first to the last answer;
     refused: the beginnings of the first answers that were no success. deliveries: results that came back, if they were
-    waited for."""
+    waited for. sent: all messages, those of the warm-up too; cpu_seconds: processor time that the service used for them,
+    for deliveries too."""
 
     latencies: list[float] = field(default_factory=list)
     elapsed: float = 0.0
     failures: int = 0
     refused: list[str] = field(default_factory=list)
     deliveries: Deliveries | None = None
+    sent: int = 0
+    cpu_seconds: float = 0.0
+
+    @property
+    def cpu_milliseconds(self) -> float:
+        """Processor time of the service for one message."""
+        return 1000 * self.cpu_seconds / self.sent if self.sent else 0.0
 
     @property
     def rate(self) -> float:
@@ -67,9 +76,12 @@ class Clients:
     def __init__(self) -> None:
         self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
 
-    def run(self, load: Load, receiver_port: int | None = None) -> Loaded:
+    def run(self, service: Service, load: Load, receiver_port: int | None = None) -> Loaded:
         """Run a load to its end. receiver_port: listen there for results and acknowledge them."""
-        return self._pool.submit(_run, load, receiver_port).result()
+        before = service.cpu_seconds()
+        loaded = self._pool.submit(_run, load, receiver_port).result()
+        loaded.cpu_seconds = service.cpu_seconds() - before
+        return loaded
 
     def close(self) -> None:
         """End the process."""
@@ -109,6 +121,7 @@ async def _all(load: Load, loaded: Loaded) -> Loaded:
     for position, peer in enumerate(peers):
         for number in islice(_numbers(load, position), load.warm_up):
             await peer.exchange(load.message(number))
+            loaded.sent += 1
     began = perf_counter()
     await asyncio.gather(*(_client(load, peer, position, loaded) for position, peer in enumerate(peers)))
     loaded.elapsed = perf_counter() - began
@@ -132,6 +145,7 @@ async def _client(load: Load, peer: Peer, position: int, loaded: Loaded) -> None
         if sent >= deadline:
             return
         answer = await peer.exchange(message)
+        loaded.sent += 1
         if accepted(load.protocol, answer):
             loaded.latencies.append(perf_counter() - sent)
         else:

@@ -50,6 +50,12 @@ class Service:
         kilobytes = {row[0].rstrip(":"): int(row[1]) for row in rows}
         return kilobytes["Rss"] * 1024 / MEGABYTE, kilobytes["Pss"] * 1024 / MEGABYTE
 
+    def cpu_seconds(self) -> float:
+        """Processor time that the process has used so far, all threads: what other work on the machine hardly moves."""
+        # proc(5): utime and stime are fields 14 and 15; field 2, the name, may itself hold spaces.
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(") ")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def histograms(self) -> dict[str, Mean]:
         """`ecg_stage_seconds` by stage, `ecg_write_seconds` as `store`."""
         with urllib.request.urlopen(f"http://{self.http[0]}:{self.http[1]}/metrics") as response:

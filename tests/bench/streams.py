@@ -21,7 +21,7 @@ def sustained(clients: Clients, seconds: float) -> Table:
             protocol="mllp", address=service.mllp, templates=messages.orus(), first=first_number(),
             clients=SENDERS, seconds=seconds, warm_up=0,
         )  # fmt: skip
-        loaded = clients.run(load, port)
+        loaded = clients.run(service, load, port)
     return Table(f"Sustained, {seconds:g} s", sustained_rows(loaded))
 
 
@@ -52,6 +52,6 @@ def intake(clients: Clients, seconds: float) -> Table:
             clients=INTAKE_CONNECTIONS, seconds=seconds, warm_up=0,
         )  # fmt: skip
         size = len(load.message(0))
-        loaded = clients.run(load)
+        loaded = clients.run(service, load)
     what = f"ADT^A08, {size} bytes, {INTAKE_CONNECTIONS} connections, to CA"
     return Table(f"Small durable intake, {seconds:g} s", (door_row(what, loaded, budgets=INTAKE_BUDGET),))

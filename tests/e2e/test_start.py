@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-import pytest
-
+from audit.upgrade import upgrade
 from tests.audit.conftest import run_statements
-from tests.e2e.conftest import command, migrated, unmigrated
+from tests.e2e.conftest import command, unmigrated
 
 
 def test_serving_an_unmigrated_postgresql_ends_with_1_and_names_the_remedy(tmp_path: Path, postgresql: str) -> None:
@@ -18,21 +17,13 @@ def test_serving_an_unmigrated_postgresql_ends_with_1_and_names_the_remedy(tmp_p
     assert result.stdout == ""
 
 
-@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-def test_a_database_of_a_later_version_is_left_alone(
-    tmp_path: Path, request: pytest.FixtureRequest, database: str
-) -> None:
-    if database == "sqlite":
-        url = f"sqlite:///{tmp_path}/ecg.db"
-        assert command("db", "upgrade", folder=tmp_path, database_url=url).returncode == 0
-    else:
-        url = migrated(request.getfixturevalue("postgresql"), tmp_path)
-    run_statements(url, "UPDATE alembic_version SET version_num = '9999'")
-    for arguments in (("serve", "--http-port", "0", "--mllp-port", "0"), ("db", "upgrade")):
-        result = command(*arguments, folder=tmp_path, database_url=url)
-        assert result.returncode == 1
-        assert "9999" in result.stderr
-        assert "Traceback" not in result.stderr
+def test_a_database_of_a_later_version_is_left_alone(tmp_path: Path, own_database: str) -> None:
+    upgrade(own_database)
+    run_statements(own_database, "UPDATE alembic_version SET version_num = '9999'")
+    result = command("serve", "--http-port", "0", "--mllp-port", "0", folder=tmp_path, database_url=own_database)
+    assert result.returncode == 1
+    assert "9999" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_a_database_that_is_away_at_the_start_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
