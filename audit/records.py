@@ -280,10 +280,10 @@ class Outbox(Protocol):
         """The next messages: at most the oldest waiting one per (destination, patient_key); by priority, then age."""
 
     def sent(self, id: int) -> None:
-        """It was accepted."""
+        """It was accepted. Raises NotFound where no message with this id waits."""
 
     def failed(self, id: int, error: str, next_attempt_at: datetime | None) -> None:
-        """It was not: try again at that time, or None: it is dead."""
+        """It was not: try again at that time, or None: it is dead. Raises NotFound where none with this id waits."""
 
     def list(self, state: QueueState | None, limit: int) -> Sequence[QueueRow]:
         """Newest first."""

@@ -99,15 +99,14 @@ def escape(text: str, separators: Separators) -> str:
     }
     mark = separators.escape
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return "".join(
-        f"{mark}{table[character]}{mark}" if character in table else character
-        for character in text
-        if character == "\n" or not _is_control(character)
-    )
+    kept = "\n".join(without_control(line) for line in text.split("\n"))
+    return kept.translate({ord(character): f"{mark}{code}{mark}" for character, code in table.items()})
 
 
 def without_control(text: str) -> str:
     """Received text that may be sent back as it is: 0x0B or 0x1C in it would break the framing of our answer."""
+    if text.isprintable():  # most texts, and asking for each character takes long
+        return text
     return "".join(character for character in text if not _is_control(character))
 
 

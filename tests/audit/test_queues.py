@@ -118,6 +118,9 @@ def test_an_accepted_message_is_not_due_again(store: Store) -> None:
         item = uow.outbox.add(message("p1"))
         uow.outbox.sent(item)
         assert uow.outbox.due(NOW, 10) == []
+        for again in (uow.outbox.sent, lambda item: uow.outbox.failed(item, "x", None)):
+            with pytest.raises(NotFound):
+                again(item)
         (row,) = uow.outbox.list(QueueState.SENT, 10)
     assert row.attempts == 1
 

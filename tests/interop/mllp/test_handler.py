@@ -106,6 +106,26 @@ def test_the_same_control_id_of_another_sender_is_another_message(world: World) 
     assert len(world.classify.calls) == 2
 
 
+def test_a_small_message_again_gets_the_same_answer_and_is_stored_once(world: World) -> None:
+    async def run() -> None:
+        async with world.serving() as door:
+            first, second = await door.ask(oru.ADT), await door.ask(oru.ADT)
+            assert first == second
+            assert len(await door.inbox("M-0001", VECTOR_SENDER)) == 1
+
+    asyncio.run(run())
+
+
+def test_a_small_message_with_a_used_control_id_is_taken_or_refused_as_it_is_set(world: World) -> None:
+    other = oru.ADT.replace(b"A08", b"A01")
+    first, second = asked(world, oru.ADT, other)
+    assert fields(first, "MSA")[1] == fields(second, "MSA")[1] == "AA"
+    third, again = (asked(world, oru.ADT + b"ZZ1|%d\r" % n, mllp_reused_id="refuse")[0] for n in (1, 1))
+    assert third == again
+    assert fields(third, "MSA")[1] == "AR"
+    assert fields(third, "ERR")[3].startswith("205^")
+
+
 @pytest.mark.parametrize("content", [oru.POTASSIUM, oru.ADT])
 def test_a_message_without_an_ecg_is_accepted_and_kept(world: World, content: bytes) -> None:
     async def run() -> None:
