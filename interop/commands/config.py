@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from interop.commands.console import out, print_json
+from interop.commands.console import print_json, print_table
 from interop.settings import Settings
 
 
@@ -24,4 +24,4 @@ def config(json: Annotated[bool, typer.Option("--json", help="for a program to r
     for name, field in Settings.model_fields.items():
         value = values[name]
         table.add_row(f"ECG_{name.upper()}", "" if value in (None, []) else str(value), field.description or "")
-    out.print(table)
+    print_table(table)

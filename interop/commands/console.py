@@ -5,12 +5,14 @@ import sys
 import orjson
 from pydantic import ValidationError
 from rich.console import Console
+from rich.table import Table
 from typer.exceptions import TyperException
 
 from inference.errors import EcgError, Fault
 
 FAILED = 1
 WRONG_USAGE = 2
+UNLIMITED_WIDTH = 1000  # characters; wider than any row
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -21,6 +23,14 @@ def print_json(value: object) -> None:
     sys.stdout.write(orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str).decode() + "\n")
 
 
+def print_table(table: Table) -> None:
+    """A table as wide as the window. A file or a pipe has no window, and nothing is cut short for it."""
+    for column in table.columns:
+        column.overflow = "fold"
+    console = out if out.is_terminal else Console(file=out.file, highlight=False, width=UNLIMITED_WIDTH)
+    console.print(table)
+
+
 def explain(error: EcgError | ValidationError | OSError, *, place: str = "") -> int:
     """Print one line for an error and give the exit code: 2 for what the caller must change, else 1.
 
@@ -29,7 +39,8 @@ def explain(error: EcgError | ValidationError | OSError, *, place: str = "") -> 
     if isinstance(error, ValidationError):
         for problem in error.errors():
             name = "_".join(str(part) for part in problem["loc"]).upper()
-            err.print(f"ECG_{name}: {problem['msg']}" if name else problem["msg"], markup=False)
+            message = problem["msg"].removeprefix("Value error, ")
+            err.print(f"ECG_{name}: {message}" if name else message, markup=False)
         return WRONG_USAGE
     if isinstance(error, EcgError):
         element = error.element if error.element and not error.message.startswith(error.element) else None

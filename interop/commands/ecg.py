@@ -16,7 +16,7 @@ from inference.errors import EcgError, Fault, InvalidContent
 from inference.labels import SUPERCLASS_NAMES
 from inference.recording import MAX_AGE, Recording, Sex
 from interop.bootstrap import load_analyzer, new_id, now
-from interop.commands.console import FAILED, WRONG_USAGE, err, explain, out, print_json
+from interop.commands.console import FAILED, WRONG_USAGE, err, explain, out, print_json, print_table
 from interop.files import read_file, write_wfdb
 from interop.refusal import uninterpretable
 from interop.settings import Settings
@@ -205,7 +205,7 @@ def _show(file: Path, analysis: Analysis) -> None:
         for superclass, probability in analysis.prediction.probabilities.items():
             decided = "yes" if superclass in analysis.prediction.decided else ""
             probabilities.add_row(SUPERCLASS_NAMES[superclass], f"{probability:.2f}", decided)
-        out.print(probabilities)
+        print_table(probabilities)
     for recommendation in analysis.recommendations:
         out.print(f"  {recommendation.urgency.upper():<9} {recommendation.action} ({recommendation.confidence:.2f})")
     for warning in analysis.warnings:

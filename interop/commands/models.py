@@ -11,7 +11,7 @@ from rich.table import Table
 
 from inference.artifact import MODELS, load_artifact
 from inference.errors import ConfigurationError
-from interop.commands.console import FAILED, WRONG_USAGE, err, out, print_json
+from interop.commands.console import FAILED, WRONG_USAGE, err, out, print_json, print_table
 
 
 def register(app: typer.Typer) -> None:
@@ -35,7 +35,7 @@ def list_models(as_json: Annotated[bool, typer.Option("--json", help="for a prog
     for card in cards:
         auc = {split: card["metrics"].get(split, {}).get("macro_auc") for split in ("val", "test")}
         table.add_row(card["name"], card["version"], card["status"], *(_interval(auc[s]) for s in ("val", "test")))
-    out.print(table)
+    print_table(table)
 
 
 def _interval(figure: dict[str, float] | None) -> str:

@@ -12,7 +12,7 @@ from rich.table import Table
 from audit.records import QueueState
 from inference.errors import InvalidContent
 from interop.bootstrap import existing_store, migrate, now
-from interop.commands.console import FAILED, err, out, print_json
+from interop.commands.console import FAILED, err, out, print_json, print_table
 from interop.settings import Settings
 
 Json = Annotated[bool, typer.Option("--json", help="for a program to read")]
@@ -135,7 +135,7 @@ def _print(columns: tuple[str, ...], rows: list[tuple[object, ...]], as_json: bo
     table = Table(*columns, box=None, padding=(0, 2, 0, 0))
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
-    out.print(table)
+    print_table(table)
 
 
 def _cell(value: object) -> str:

@@ -25,10 +25,10 @@ def _examples() -> list[str]:
 def _as_run_here(example: str, service: Service, folder: Path) -> str:
     """The same lines with this environment's command, this service's ports and a folder of the test's own."""
     return (
-        example.replace(".venv/bin/ecg-interop", f"{sys.executable} -m interop.cli")
+        example.replace("/tmp/", f"{folder}/")  # first: what the others put in may lie below /tmp itself
+        .replace(".venv/bin/ecg-interop", f"{sys.executable} -m interop.cli")
         .replace("http://127.0.0.1:8000", service.url)
         .replace("/dev/tcp/127.0.0.1/2575", "/dev/tcp/{}/{}".format(*service.mllp))
-        .replace("/tmp/", f"{folder}/")
     )
 
 
