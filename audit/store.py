@@ -14,6 +14,7 @@ from audit import trail
 from audit.engine import PAGE_BYTES, Engines, connect, sqlite_file
 from audit.failures import Contended, storage_errors
 from audit.leader import Leader
+from audit.log_file import reserve
 from audit.records import ChainReport, Reader, UnitOfWork
 from audit.unit_of_work import SqlReader, transaction
 from audit.upgrade import require_current
@@ -138,6 +139,14 @@ class Store:
         """Whether this process, among those that share the database, is the one to deliver results; it takes the lead
         when nobody has it. Called by any thread. Raises StorageUnavailable."""
         return self._leader.leads()
+
+    def reserve_log(self) -> None:
+        """Give SQLite's write-ahead log its working size, so that commits need not lengthen it. Nothing on PostgreSQL.
+
+        Raises StorageUnavailable."""
+        if self._file is not None:
+            with storage_errors(), self._engines.writer.begin():
+                reserve(self._file)
 
     def close(self) -> None:
         """Close every connection."""

@@ -95,6 +95,7 @@ def serving_store(settings: Settings) -> Iterator[Store]:
         if sqlite_file(url):
             upgrade(url)
         with _opened(url) as store:
+            store.reserve_log()
             yield store
 
 

@@ -102,8 +102,9 @@ class Connection:
                 raise ConnectionResetError
             for message in split(reply.answer):
                 self.writer.write(frame(message))
-            async with asyncio.timeout(self.message_seconds):
-                await self.writer.drain()
+            if self.writer.transport.get_write_buffer_size():  # an acknowledgement goes out at once
+                async with asyncio.timeout(self.message_seconds):
+                    await self.writer.drain()
             delivered = not self.writer.is_closing()
         finally:
             if reply.inbox_id is not None:

@@ -218,7 +218,8 @@ def test_of_what_runs_together_each_gets_its_own_failure() -> None:
 
 def test_a_caller_that_gave_up_is_not_worked_for() -> None:
     async def scenario() -> tuple[list[int], int]:
-        lane, gate, seen = Lane(limit=20), threading.Event(), []
+        lane, gate = Lane(limit=20), threading.Event()
+        seen: list[int] = []
 
         def work(items: Sequence[int]) -> list[int]:
             seen.extend(items)

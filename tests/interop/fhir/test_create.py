@@ -1,5 +1,5 @@
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from inference.errors import ModelUnavailable, StorageUnavailable
 from inference.prediction import Prediction
 from inference.prepare import ModelInput
 from inference.recording import Recording
+from tests.fakes_store import FakeUnitOfWork
 from tests.interop.client import BASE
 from tests.interop.service import FHIR_JSON, Service, flat_ecg, observation, real_ecg, running
 from tests.interop.valid import valid
@@ -139,6 +140,23 @@ def test_a_conditional_create_makes_one_when_there_is_none_and_none_when_there_i
     assert (first.status_code, again.status_code) == (201, 200)
     assert again.headers["location"] == first.headers["location"]
     assert len(service.classify.calls) == 1
+
+
+def test_if_none_exist_holds_when_another_process_comes_between_two_reads() -> None:
+    """The condition is looked up just before the other's commit, the identifier just after it."""
+    early: list[FakeUnitOfWork] = []
+
+    def read(query: Callable[[Any], Any]) -> Any:
+        return query(early.pop()) if early else started.store.read(query)
+
+    condition = "identifier=urn:oid:1.2.3|ECG-1"
+    with running(read_store=read) as started:
+        first = post(started, If_None_Exist=condition)
+        early.append(FakeUnitOfWork())
+        other = replace(ECG, signal=ECG.signal * 2)
+        second = post(started, observation(other), If_None_Exist=condition)
+        assert (first.status_code, second.status_code) == (201, 200)
+        assert second.headers["location"] == first.headers["location"]
 
 
 def test_a_condition_that_several_meet_is_412(service: Service) -> None:

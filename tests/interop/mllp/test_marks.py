@@ -22,7 +22,7 @@ def stored(uow: UnitOfWork) -> list[int]:
 
 
 async def states(intake: Intake, ids: list[int]) -> list[AcknowledgementState]:
-    return await intake.read(lambda reader: [reader.inbox.get(id).acknowledgement for id in ids])
+    return await intake.read(lambda reader: [reader.inbox.get(one).acknowledgement for one in ids])
 
 
 def writes(intake: Intake) -> float:
@@ -36,8 +36,8 @@ def test_many_at_once_are_stored_in_few_transactions_each_with_its_own_state(tmp
         async with World(tmp_path).intake() as intake:
             ids, marks = await intake.write(stored), Marks(intake)
             before = writes(intake)
-            wanted = [UNDELIVERED if id % 3 else DELIVERED for id in ids]
-            await asyncio.gather(*(marks.mark(id, state) for id, state in zip(ids, wanted, strict=True)))
+            wanted = [UNDELIVERED if number % 3 else DELIVERED for number in range(len(ids))]
+            await asyncio.gather(*(marks.mark(one, state) for one, state in zip(ids, wanted, strict=True)))
             assert await states(intake, ids) == wanted
             assert writes(intake) - before <= 2
 
