@@ -1,7 +1,7 @@
 """The threads behind the event loop: one inference lane, one database writer, a small pool of readers.
 
 A busy Python thread beside onnxruntime triples its latency, and concurrent runs give no more throughput on two cores:
-so there is one lane, with a thread beside it for what hardly needs Python (compressing, hashing). One writer commits
+so there is one lane, with a thread beside it for what needs no Python (compressing, hashing). One writer commits
 whole groups, because an fsync costs the same for one row as for fifty.
 """
 

@@ -1,6 +1,7 @@
 """What every door does with an ECG between reading and recording it: analysis and rendering, in one visit to the lane.
 
-What hardly needs the interpreter, packing what came and writing the ECG out, goes on beside the analysis.
+Packing, which does not need the interpreter's lock, goes on beside the analysis. Anything that does need it would hold
+the analysis up: numpy gives the lock back with each of its operations, and has to wait for it each time.
 """
 
 from collections.abc import Callable
@@ -31,10 +32,11 @@ def _nothing(_: Analysis) -> tuple[QueueRow, ...]:
 
 @dataclass(slots=True)
 class _Beside:
-    """What was started beside the analysis."""
+    """What goes on beside the analysis of an ECG."""
 
-    packing: Future[Packed]
-    rendering: Future[PreparedEcg]
+    ecg: PreparedEcg
+    packed_content: Future[Packed]
+    packed_ecg: Future[Packed]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -58,15 +60,18 @@ class Passage:
     def _start(self) -> Recording:
         recording, lane = self.read(), self.intake.lane
         identity, at = str(self.intake.ids()), self.intake.clock()
+        ecg = prepare_ecg(recording, origin=self.origin, id=identity, at=at, digest=self.digest)
         self._beside = _Beside(
+            ecg,
             lane.beside(lambda: pack(self.received.content)),
-            lane.beside(lambda: prepare_ecg(recording, origin=self.origin, id=identity, at=at, digest=self.digest)),
+            lane.beside(lambda: pack(ecg.observation.document.content)),
         )
         return recording
 
     def _finish(self, recording: Recording, analysis: Analysis) -> Outputs:
         assert self._beside is not None, "the lane reads before it finishes"
-        ecg = self._beside.rendering.result()
+        ecg = self._beside.ecg
+        ecg = replace(ecg, observation=ecg.observation.packed(self._beside.packed_ecg.result()))
         prepared = prepare(analysis, recording=recording, origin=self.origin, ids=self.intake.ids, ecg=ecg)
-        received = replace(self.received, packed=self._beside.packing.result())
+        received = replace(self.received, packed=self._beside.packed_content.result())
         return Outputs(recording, received, prepared, self.outbox(analysis))

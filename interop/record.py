@@ -86,7 +86,7 @@ class Recorded:
 def prepare_ecg(
     recording: Recording, *, origin: Origin, id: str, at: datetime, digest: str | None = None
 ) -> PreparedEcg:
-    """Render the ECG itself, which can be done beside the analysis. Pure. digest: of the signal, where it is known."""
+    """Render the ECG itself, which needs no analysis. Pure. digest: of the signal, where it is known."""
     return PreparedEcg(observation=_observation(recording, origin, id, at), digest=digest or signal_digest(recording))
 
 

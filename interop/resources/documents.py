@@ -1,13 +1,13 @@
 """A resource as a document of the store: bytes with id and meta in place, and its index rows."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 import orjson
 
-from audit.packed import pack
+from audit.packed import Packed, pack
 from audit.records import Document, IndexRow
 from interop.resources.codes import OBSERVATION_VALUE, OWN_TAGS, SILENT, Json
 from interop.resources.index import index_rows
@@ -25,6 +25,10 @@ class Indexed:
     document: Document
     index: tuple[IndexRow, ...]
 
+    def packed(self, content: Packed | None = None) -> "Indexed":
+        """The same with its content packed for the store; content: where that was done already."""
+        return replace(self, document=replace(self.document, packed=content or pack(self.document.content)))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issuance:
@@ -40,11 +44,11 @@ class Issuance:
         content = {name: value for name, value in resource.items() if value not in (None, [], (), {}, "")}
         head = {"resourceType": content.pop("resourceType"), "id": content.pop("id")}
         meta = {"versionId": "1", "lastUpdated": instant(self.at), **labels, **tags}
-        return indexed(head | {"meta": meta} | content, self.at)
+        return indexed(head | {"meta": meta} | content, self.at).packed()
 
 
 def indexed(resource: Json, at: datetime, content: bytes | None = None) -> Indexed:
-    """A resource with its rows, packed for the store. content: its bytes where they exist already."""
+    """A resource with its rows. content: its bytes where they exist already."""
     content = content or orjson.dumps(resource)
     document = Document(
         type=resource["resourceType"],
@@ -52,7 +56,6 @@ def indexed(resource: Json, at: datetime, content: bytes | None = None) -> Index
         version=1,
         content=content,
         last_updated=at,
-        packed=pack(content),
     )
     return Indexed(document=document, index=index_rows(resource))
 

@@ -17,7 +17,7 @@ from tests.e2e.faults import Server, SmallDisk, server, small_disk
 from tests.e2e.inspection import Findings, Inspection
 from tests.e2e.traffic import ANSWER_SECONDS, Item, Kind, Ledger, Templates, connected, send_fhir, send_mllp
 
-DISK_MEGABYTES = 600
+DISK_MEGABYTES = 400
 CALM_SECONDS = 5.0  # of traffic before the fault and after it
 RETRY_SECONDS = 0.5  # sooner than a real sender would
 RECOVERY_SECONDS = 60.0
