@@ -1,11 +1,12 @@
 """The result types of the action engine."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+from actions.computed import Computed
 from inference.labels import Coding, Superclass
 from inference.measurements import Measurements
 from inference.prediction import Prediction
@@ -87,7 +88,8 @@ class Analysis:
     prediction is None when the signal could not be interpreted: then there are no recommendations and `quality` says
     why. conclusion: text for a clinician. conclusion_codes: SNOMED CT, empty where nothing may be coded.
     outside_intended_use: reasons, empty when inside. archived: recorded longer ago than the acute window, so that it
-    raises no card and no outbound result. warnings: everything a reader must know, in words.
+    raises no card and no outbound result. warnings: everything a reader must know, in words. computed: what it shares
+    with other analyses of the same recording, for the feature cache; no part of the result.
     """
 
     id: UUID
@@ -110,6 +112,7 @@ class Analysis:
     mode: Mode
     policy: PolicyInfo
     timings: Mapping[str, float]
+    computed: Computed | None = field(default=None, compare=False, repr=False)
 
     @property
     def interpretable(self) -> bool:

@@ -113,8 +113,9 @@ def _outside(reasons: tuple[str, ...]) -> str:
 def _text(said: str, evidence: Evidence) -> str:
     model = evidence.prediction.model
     candidate = " (a candidate, not released)" if model.status is ModelStatus.CANDIDATE else ""
+    waived = f" ({model.waived})" if model.waived else ""
     age = [] if evidence.recency.acute else [evidence.recency.text]
     provisional = (
-        f"Preliminary result of model {model.name} {model.version}{candidate}; to be confirmed by a clinician."
+        f"Preliminary result of model {model.name} {model.version}{candidate}{waived}; to be confirmed by a clinician."
     )
     return " ".join([said, *age, NOT_ASSESSED, provisional])

@@ -153,6 +153,8 @@ def _warnings(evidence: Evidence) -> Iterator[str]:
     model = prediction.model
     if model.status is ModelStatus.CANDIDATE:
         yield f"Model {model.name} {model.version} is a candidate: it has not passed the promotion gate."
+    if model.waived:
+        yield f"Model {model.name} {model.version} was promoted by waiver: {model.waived}."
     if evidence.age is None:
         yield "The patient's age is unknown: judged as an adult."
     if not evidence.recency.acute:

@@ -27,7 +27,7 @@ PLAIN_FIELDS = ("age", "sampling_rate", "duration", "conclusion", "archived", "t
 
 def to_json(analysis: Analysis) -> bytes:
     """The whole Analysis as one JSON object."""
-    document = {field.name: getattr(analysis, field.name) for field in fields(analysis)}
+    document = {field.name: getattr(analysis, field.name) for field in fields(analysis) if field.compare}
     document |= {
         "format": FORMAT,
         "id": str(analysis.id),

@@ -72,11 +72,16 @@ class AcknowledgementLetter(TypeDecorator[AcknowledgementState]):
 
     def process_bind_param(self, value: AcknowledgementState | None, dialect: Dialect) -> str | None:
         """To its letter."""
-        return None if value is None else _LETTERS[value]
+        return None if value is None else letter(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> AcknowledgementState | None:
         """From its letter."""
         return None if value is None else _STATES[value]
+
+
+def letter(state: AcknowledgementState) -> str:
+    """The state as `AcknowledgementLetter` stores it."""
+    return _LETTERS[state]
 
 
 def storable(text: str) -> str:
@@ -89,6 +94,6 @@ def storable(text: str) -> str:
 def as_key(text: str) -> str:
     """The text as it is stored in an indexed column: itself, or `sha256:` and its digest where it is too long for an
     index or holds what no database takes. Equal texts give equal keys, so that comparison still works."""
-    if len(text) <= MAX_KEY_CHARACTERS and storable(text) == text:
+    if len(text) <= MAX_KEY_CHARACTERS and ((text.isascii() and "\0" not in text) or storable(text) == text):
         return text
     return "sha256:" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

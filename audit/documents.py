@@ -1,21 +1,19 @@
 """Versioned documents, their index rows, and unique business identifiers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, select
+from sqlalchemy import Connection, Row, select
 
 from audit.columns import as_key
+from audit.driver import placeholder, run
 from audit.insert import insert_absent, insert_all, insert_if_absent
 from audit.records import Document, IndexRow, Page, Search
 from audit.schema import claims, document_index, documents
 from audit.search import cursor_after, matching, on_page
 from inference.errors import Duplicate, Gone, NotFound
 
-# Built once: building a statement takes several times as long as running it.
-_HELD = select(claims.c.owner, claims.c.digest).where(
-    claims.c.scope == bindparam("scope"), claims.c.key == bindparam("key")
-)
+_HELD = "SELECT owner, digest FROM claims WHERE scope = {0} AND key = {0}"
 
 
 class SqlDocuments:
@@ -68,12 +66,23 @@ class SqlDocuments:
         None: the key is now ours. Else the (owner, digest) that already hold it. Exact under concurrency.
         """
         place = {"scope": as_key(scope), "key": as_key(key)}
-        held = self._connection.execute(_HELD, place).first()
+        held = self._holder(place)
         if held is None:
             if insert_if_absent(self._connection, claims, {**place, "owner": owner, "digest": digest}) is not None:
                 return None
-            held = self._connection.execute(_HELD, place).one()
-        return held.owner, held.digest
+            held = self._holder(place)
+            assert held is not None, "a claim is never given up"
+        return held
+
+    def owner(self, scope: str, key: str) -> str | None:
+        """Who has claimed a key, as far as this transaction sees."""
+        held = self._holder({"scope": as_key(scope), "key": as_key(key)})
+        return None if held is None else held[0]
+
+    def _holder(self, place: Mapping[str, str]) -> tuple[str, str] | None:
+        text = _HELD.format(placeholder(self._connection.dialect))
+        row = run(self._connection, text, tuple(place.values())).fetchone()
+        return None if row is None else (row[0], row[1])
 
 
 def _document(row: Row[Any]) -> Document:

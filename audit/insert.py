@@ -12,9 +12,12 @@ types of the schema.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Column, Connection, Dialect, Row, Table
+from sqlalchemy import Column, Connection, Dialect, Table
+
+from audit.driver import placeholder, run, run_many
 
 Bind = Callable[[Any], Any]
 
@@ -26,22 +29,31 @@ _OR_ABSENT = "ON CONFLICT DO NOTHING"
 
 @dataclass(frozen=True, slots=True)
 class _Statement:
-    """`INSERT INTO ... VALUES`, one row of placeholders, the key to give back, and how each value is bound."""
+    """`INSERT INTO ... VALUES`, one row of placeholders, the key to give back, the values in their order, and how some
+    of them are bound, by their place."""
 
     head: str
     row: str
     returning: str
-    binds: tuple[tuple[str, Bind | None], ...]
+    pick: Callable[[Mapping[str, Any]], tuple[Any, ...]]
+    binds: tuple[tuple[int, Bind], ...]
 
-    def values(self, row: Mapping[str, Any]) -> tuple[Any, ...]:
-        return tuple([row[name] if bind is None else bind(row[name]) for name, bind in self.binds])
+    def values(self, row: Mapping[str, Any]) -> Sequence[Any]:
+        picked = self.pick(row)
+        if not self.binds:
+            return picked
+        values = list(picked)
+        for place, bind in self.binds:
+            values[place] = bind(values[place])
+        return values
 
 
-def insert_if_absent(connection: Connection, table: Table, values: Mapping[str, Any]) -> Row[Any] | None:
+def insert_if_absent(connection: Connection, table: Table, values: Mapping[str, Any]) -> tuple[Any, ...] | None:
     """The primary key of the inserted row, or None where a unique constraint is taken."""
     statement = _statement(connection.dialect, table, tuple(values))
     text = f"{statement.head} {statement.row} {_OR_ABSENT} {statement.returning}"
-    return connection.exec_driver_sql(text, statement.values(values)).first()
+    row = run(connection, text, statement.values(values)).fetchone()
+    return None if row is None else tuple(row)
 
 
 def insert_absent(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> int:
@@ -60,13 +72,13 @@ def _insert(connection: Connection, table: Table, rows: Sequence[Mapping[str, An
     statement = _statement(connection.dialect, table, tuple(rows[0]))
     values = [statement.values(row) for row in rows]
     if connection.dialect.name == "sqlite":
-        return connection.exec_driver_sql(f"{statement.head} {statement.row} {otherwise}", values).rowcount
+        return int(run_many(connection, f"{statement.head} {statement.row} {otherwise}", values).rowcount)
     # psycopg2 would send them one by one, each waiting for its answer.
     inserted = 0
     for start in range(0, len(values), MAX_ROWS):
         part = values[start : start + MAX_ROWS]
         text = f"{statement.head} {', '.join([statement.row] * len(part))} {otherwise}"
-        inserted += connection.exec_driver_sql(text, tuple(value for row in part for value in row)).rowcount
+        inserted += run(connection, text, [value for row in part for value in row]).rowcount
     return inserted
 
 
@@ -74,12 +86,13 @@ def _insert(connection: Connection, table: Table, rows: Sequence[Mapping[str, An
 def _statement(dialect: Dialect, table: Table, names: tuple[str, ...]) -> _Statement:
     quote = dialect.identifier_preparer.quote
     columns = [table.c[name] for name in names]
-    placeholder = "?" if dialect.paramstyle == "qmark" else "%s"
+    binds = [(place, _bind(column, dialect)) for place, column in enumerate(columns)]
     return _Statement(
         head=f"INSERT INTO {quote(table.name)} ({', '.join(quote(column.name) for column in columns)}) VALUES",
-        row=f"({', '.join([placeholder] * len(columns))})",
+        row=f"({', '.join([placeholder(dialect)] * len(columns))})",
         returning=f"RETURNING {', '.join(quote(key.name) for key in table.primary_key)}",
-        binds=tuple((column.name, _bind(column, dialect)) for column in columns),
+        pick=itemgetter(*names),
+        binds=tuple((place, bind) for place, bind in binds if bind is not None),
     )
 
 

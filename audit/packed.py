@@ -1,4 +1,4 @@
-"""Contents in the form in which they are stored: one Zstandard frame, with the digest of what is in it.
+"""Contents in the form in which they are stored: one Zstandard frame, some with the digest of what is in it.
 
 Packing an ECG takes longer than storing it, and neither needs the interpreter's lock nor a transaction: so the doors
 pack in another thread while the analysis runs, and the writer thread only writes.
@@ -28,15 +28,26 @@ _compressors = _Compressors()
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """frame: the content, compressed. sha256: of the content, hex."""
+    """A content as it is stored: one frame."""
 
     frame: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Hashed(Packed):
+    """The same, with the digest of the content. sha256: hex."""
+
     sha256: str
 
 
 def pack(content: bytes) -> Packed:
+    """Compress."""
+    return Packed(compressed(content))
+
+
+def pack_and_hash(content: bytes) -> Hashed:
     """Compress and hash."""
-    return Packed(compressed(content), hashlib.sha256(content).hexdigest())
+    return Hashed(compressed(content), hashlib.sha256(content).hexdigest())
 
 
 def compressed(content: bytes) -> bytes:

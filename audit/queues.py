@@ -6,13 +6,17 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, bindparam, func, select, update
 
-from audit.columns import as_key, storable
+from audit.columns import as_key, letter, storable
+from audit.driver import placeholder, run
 from audit.insert import insert_if_absent
-from audit.packed import pack
+from audit.packed import pack_and_hash
 from audit.records import AcknowledgementState, InboxRow, ProcessingState, QueueRow, QueueState, Received
 from audit.schema import inbox, outbox
 from inference.errors import ConfigurationError, Duplicate, NotFound
 
+# What every small message needs goes to the driver as it is written (`audit.driver`).
+_HELD = "SELECT 1 FROM inbox WHERE door = {0} AND sender = {0} AND control_id = {0}"
+_ACKNOWLEDGED = "UPDATE inbox SET acknowledgement = {0} WHERE id = {0}"
 # Built once: building a statement takes several times as long as running it.
 _FOUND = (
     select(inbox)
@@ -23,10 +27,23 @@ _FOUND = (
     )
     .order_by(inbox.c.id.desc())
 )
-_ACKNOWLEDGED = (
-    update(inbox).where(inbox.c.id == bindparam("of_id")).values(acknowledgement=bindparam("new_acknowledgement"))
+_ANSWERED = (
+    update(inbox)
+    .where(inbox.c.id == bindparam("of_id"))
+    .values(acknowledgement=bindparam("new_acknowledgement"), answer=bindparam("new_answer"))
 )
-_ANSWERED = _ACKNOWLEDGED.values(answer=bindparam("new_answer"))
+
+_WAITING = outbox.c.state == QueueState.WAITING
+_OLDEST = select(func.min(outbox.c.id)).where(_WAITING).group_by(outbox.c.destination, outbox.c.patient_key)
+_DUE = (
+    select(outbox)
+    .where(
+        outbox.c.id.in_(_OLDEST.scalar_subquery()),
+        outbox.c.next_attempt_at.is_(None) | (outbox.c.next_attempt_at <= bindparam("due_at")),
+    )
+    .order_by(outbox.c.priority, outbox.c.id)
+    .limit(bindparam("most"))
+)
 
 
 class SqlInbox:
@@ -46,7 +63,7 @@ class SqlInbox:
         error: str | None = None,
     ) -> int:
         """Store one item, give back its id. Raises Duplicate for the same door, sender, control_id and content."""
-        packed = received.packed or pack(received.content)
+        packed = received.packed or pack_and_hash(received.content)
         row = insert_if_absent(
             self._connection,
             inbox,
@@ -69,13 +86,15 @@ class SqlInbox:
         )
         if row is None:
             raise Duplicate("this item was received before")
-        return int(row.id)
+        return int(row[0])
 
     def find(self, door: str, sender: str | None, control_id: str) -> Sequence[InboxRow]:
         """Every item with this control id of this sender, newest first."""
         wanted = {"of_door": door, "of_sender": as_key(sender or ""), "of_control_id": as_key(control_id)}
-        rows = self._connection.execute(_FOUND, wanted)
-        return [_inbox_row(row) for row in rows]
+        held = _HELD.format(placeholder(self._connection.dialect))
+        if run(self._connection, held, tuple(wanted.values())).fetchone() is None:  # nearly always
+            return []
+        return [_inbox_row(row) for row in self._connection.execute(_FOUND, wanted)]
 
     def get(self, id: int) -> InboxRow:
         """One item. Raises NotFound."""
@@ -96,8 +115,8 @@ class SqlInbox:
 
     def set_acknowledgement(self, id: int, acknowledgement: AcknowledgementState) -> None:
         """Record whether the answer reached the sender. Raises NotFound."""
-        changed = {"of_id": id, "new_acknowledgement": acknowledgement}
-        self._changed(id, self._connection.execute(_ACKNOWLEDGED, changed).rowcount)
+        changed = _ACKNOWLEDGED.format(placeholder(self._connection.dialect))
+        self._changed(id, run(self._connection, changed, (letter(acknowledgement), id)).rowcount)
 
     @staticmethod
     def _changed(id: int, rows: int) -> None:
@@ -133,20 +152,15 @@ class SqlOutbox:
         )
         if added is None:
             raise Duplicate("a message with this control id was queued before")
-        return int(added.id)
+        return int(added[0])
 
     def due(self, now: datetime, limit: int) -> Sequence[QueueRow]:
         """The next messages: at most the oldest waiting one per (destination, patient_key); by priority, then age.
 
         The oldest one holds back the others of its patient also while it waits for its next attempt.
         """
-        waiting = outbox.c.state == QueueState.WAITING
-        oldest = (
-            select(func.min(outbox.c.id)).where(waiting).group_by(outbox.c.destination, outbox.c.patient_key)
-        ).scalar_subquery()
-        now_due = outbox.c.next_attempt_at.is_(None) | (outbox.c.next_attempt_at <= now)
-        query = select(outbox).where(outbox.c.id.in_(oldest), now_due).order_by(outbox.c.priority, outbox.c.id)
-        return [_queue_row(row) for row in self._connection.execute(query.limit(limit))]
+        rows = self._connection.execute(_DUE, {"due_at": now, "most": limit})
+        return [_queue_row(row) for row in rows]
 
     def sent(self, id: int) -> None:
         """It was accepted. Raises NotFound where no message with this id waits."""
@@ -185,7 +199,7 @@ class SqlOutbox:
         self._connection.execute(update(outbox).where(stopped).values(again))
 
     def _attempted(self, id: int, **values: object) -> None:
-        waiting = and_(outbox.c.id == id, outbox.c.state == QueueState.WAITING)
+        waiting = and_(outbox.c.id == id, _WAITING)
         counted = update(outbox).where(waiting).values(attempts=outbox.c.attempts + 1, **values)
         if self._connection.execute(counted).rowcount != 1:
             raise NotFound(f"no outbound message {id} waits")

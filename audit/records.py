@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from audit.packed import Packed
+from audit.packed import Hashed, Packed
 
 
 class ProcessingState(StrEnum):
@@ -71,7 +71,7 @@ class Received:
     sender: str | None = None
     control_id: str | None = None
     patient_key: str | None = None
-    packed: Packed | None = field(default=None, compare=False, repr=False)
+    packed: Hashed | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +186,18 @@ class AnalysisRow:
     detail: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class FeatureRow:
+    """What was calculated of a recording. key: 32 bytes, a digest of all that the rest depends on. checksum: CRC-32 of
+    the others. measurements, probabilities: little-endian float64. features: little-endian float32. NaN is unknown."""
+
+    key: bytes
+    checksum: int
+    measurements: bytes
+    probabilities: bytes
+    features: bytes
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEntry:
     """One entry of the trail, before it is chained. payload: JSON bytes; the chain hashes its SHA-256, so that
@@ -269,6 +281,9 @@ class Documents(Protocol):
         None: the key is now ours. Else the (owner, digest) that already hold it. Exact under concurrency.
         """
 
+    def owner(self, scope: str, key: str) -> str | None:
+        """Who has claimed a key, as far as this transaction sees."""
+
 
 class Outbox(Protocol):
     """Outbound messages."""
@@ -305,6 +320,20 @@ class Analyses(Protocol):
         """One result. Raises NotFound."""
 
 
+class Features(Protocol):
+    """What was calculated of recordings before."""
+
+    def add(self, row: FeatureRow, at: datetime) -> None:
+        """Store one, unless its key is there already: then it holds the same."""
+
+    def find(self, key: bytes) -> FeatureRow | None:
+        """The row of a key."""
+
+    def prune(self, newest: int, at_most: int) -> int:
+        """Delete rows that are not among the newest, the oldest first; gives how many. Only so many at a time, so that
+        nobody waits long for the writer."""
+
+
 class Trail(Protocol):
     """The audit trail; chained at commit."""
 
@@ -319,6 +348,7 @@ class UnitOfWork(Protocol):
     documents: Documents
     outbox: Outbox
     analyses: Analyses
+    features: Features
     trail: Trail
 
 
@@ -329,3 +359,4 @@ class Reader(Protocol):
     documents: Documents
     outbox: Outbox
     analyses: Analyses
+    features: Features

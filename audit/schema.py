@@ -7,10 +7,26 @@ control_id is stored as NULL for just that reason.
 Large columns stand last: SQLite reads a row from its start.
 """
 
-from sqlalchemy import JSON, Boolean, Column, Float, ForeignKey, Index, Integer, MetaData, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 from sqlalchemy import LargeBinary as Bytes
 
 from audit.columns import AcknowledgementLetter, Compressed, RowId, UtcDateTime
+
+# The newest migration; together they make just these tables.
+REVISION = "0002"
 
 metadata = MetaData(
     # Every constraint has a name that a migration can rely on, on both databases.
@@ -141,4 +157,17 @@ audit_heads = Table(
     Column("seq", RowId, nullable=False),
     Column("hash", Text, nullable=False),
     Column("written_at", UtcDateTime, nullable=False),
+)
+
+feature_cache = Table(
+    "feature_cache",
+    metadata,
+    # In order of age: the smallest are deleted first.
+    Column("id", RowId, primary_key=True),
+    Column("key", Bytes, nullable=False, unique=True),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("checksum", BigInteger, nullable=False),
+    Column("measurements", Bytes, nullable=False),
+    Column("probabilities", Bytes, nullable=False),
+    Column("features", Bytes, nullable=False),
 )

@@ -13,9 +13,10 @@ from sqlalchemy import Connection
 from audit import trail
 from audit.engine import PAGE_BYTES, Engines, connect, sqlite_file
 from audit.failures import Contended, storage_errors
+from audit.features import SqlFeatures
 from audit.leader import Leader
 from audit.log_file import reserve
-from audit.records import ChainReport, Reader, UnitOfWork
+from audit.records import ChainReport, FeatureRow, Reader, UnitOfWork
 from audit.unit_of_work import SqlReader, transaction
 from audit.upgrade import require_current
 from inference.errors import EcgError, StorageUnavailable
@@ -101,6 +102,11 @@ class Store:
         """A read-only snapshot. Raises StorageUnavailable."""
         with self._read_connection() as connection:
             yield SqlReader(connection)
+
+    def known_features(self, key: bytes) -> FeatureRow | None:
+        """What was calculated under a key before. Called by any thread. Raises StorageUnavailable."""
+        with storage_errors(), self._engines.single.connect() as connection:
+            return SqlFeatures(connection).find(key)
 
     def check(self) -> None:
         """Raises StorageUnavailable when the database cannot be read, ConfigurationError when it is not migrated."""

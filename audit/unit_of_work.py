@@ -10,9 +10,11 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from audit.analyses import SqlAnalyses
 from audit.chain import Head
 from audit.documents import SqlDocuments
+from audit.driver import run
 from audit.failures import storage_errors, translated
+from audit.features import SqlFeatures
 from audit.queues import SqlInbox, SqlOutbox
-from audit.records import Analyses, AuditEntry, Documents, Inbox, Outbox, Trail, UnitOfWork
+from audit.records import Analyses, AuditEntry, Documents, Features, Inbox, Outbox, Trail, UnitOfWork
 from audit.trail import BufferedTrail, Chain
 from inference.errors import StorageUnavailable
 
@@ -27,6 +29,7 @@ class SqlReader:
         self.documents: Documents = SqlDocuments(connection)
         self.outbox: Outbox = SqlOutbox(connection)
         self.analyses: Analyses = SqlAnalyses(connection)
+        self.features: Features = SqlFeatures(connection)
 
 
 class SqlUnitOfWork(SqlReader):
@@ -79,7 +82,7 @@ class Transaction:
     def _run(self, statement: str, reason: str = "the transaction is lost") -> None:
         # To a database that has given up the transaction the savepoint is simply unknown.
         try:
-            self._connection.exec_driver_sql(statement)
+            run(self._connection, statement, ())
         except SQLAlchemyError:
             raise StorageUnavailable(reason) from None
 

@@ -5,19 +5,36 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    insert,
+    inspect,
+    select,
+    text,
+)
 
 from audit.engine import connect_for_migration, sqlite_file
 from audit.failures import storage_errors
+from audit.schema import REVISION, metadata
 from inference.errors import ConfigurationError, StorageUnavailable
 
 # One migration at a time, and none that waits for ever behind a long query while everybody queues behind it.
 MIGRATION_LOCK = 0x45_43_47_01
 LOCK_TIMEOUT_SECONDS = 10
+
+# Where Alembic notes the revision, as it makes this table itself.
+_version = Table(
+    "alembic_version",
+    MetaData(),
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,48 +64,47 @@ def upgrade(url: str) -> Upgrade:
 def is_current(engine: Engine) -> bool:
     """Whether the database has this version's schema."""
     with storage_errors(), engine.connect() as connection:
-        return _revision(connection) == newest_revision()
+        return _revision(connection) == REVISION
 
 
 def require_current(connection: Connection) -> None:
     """Raises ConfigurationError naming the remedy where the database has not this version's schema."""
-    found, wanted = _revision(connection), newest_revision()
+    found, wanted = _revision(connection), REVISION
     if found != wanted:
         raise ConfigurationError(
             f"the database is at schema {found or 'none'}, this version needs {wanted}: run `ecg-interop db upgrade`"
         )
 
 
-def newest_revision() -> str:
-    """The revision of this version's schema."""
-    head = ScriptDirectory.from_config(migration_config()).get_current_head()
-    assert head is not None, "the migrations are part of the package"
-    return head
-
-
-def migration_config(connection: Connection | None = None) -> Config:
-    """Alembic's configuration, without a file: the migrations are found in the installed package."""
-    config = Config()
-    config.set_main_option("script_location", "audit:migrations")
-    config.attributes["connection"] = connection
-    return config
-
-
 def _migrate(connection: Connection, file: Path | None) -> Upgrade:
-    before, after = _revision(connection), newest_revision()
-    if before == after:
-        return Upgrade(before, after, None)
-    scripts = ScriptDirectory.from_config(migration_config())
-    if before is not None and before not in {script.revision for script in scripts.walk_revisions()}:
-        raise ConfigurationError(f"the database is at schema {before}, which is later than this version's {after}")
-    copy = _copy(file, before) if file is not None and inspect(connection).get_table_names() else None
-    command.upgrade(migration_config(connection), "head")
+    before = _revision(connection)
+    if before == REVISION:
+        return Upgrade(before, REVISION, None)
+    if file is not None and not inspect(connection).get_table_names():
+        _create(connection)
+        return Upgrade(None, REVISION, None)
+    from audit import revisions
+
+    if before is not None and not revisions.is_known(before):
+        raise ConfigurationError(f"the database is at schema {before}, which is later than this version's {REVISION}")
+    copy = _copy(file, before) if file is not None else None
+    revisions.migrate(connection)
     _check_foreign_keys(connection)
-    return Upgrade(before, after, copy)
+    return Upgrade(before, REVISION, copy)
+
+
+def _create(connection: Connection) -> None:
+    """What all migrations make of an empty SQLite file, in one step and without loading Alembic."""
+    metadata.create_all(connection)
+    _version.create(connection)
+    connection.execute(insert(_version).values(version_num=REVISION))
 
 
 def _revision(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
+    if not inspect(connection).has_table(_version.name):
+        return None
+    found: str | None = connection.execute(select(_version.c.version_num)).scalar_one_or_none()
+    return found
 
 
 def _wait_for_others(connection: Connection) -> None:

@@ -14,7 +14,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from inference.errors import ModelInvalid
+from inference.errors import ConfigurationError, ModelInvalid
 from inference.features import FEATURE_NAMES, FEATURES_VERSION
 from inference.labels import Superclass
 from inference.prediction import ModelInfo, ModelStatus
@@ -55,6 +55,7 @@ class Artifact:
             version=self.card["version"],
             status=ModelStatus(self.card["status"]),
             sha256=self.card["files"][file],
+            waived=waived_text(self.card),
         )
 
     def verified(self, file: str) -> Path:
@@ -68,6 +69,26 @@ class Artifact:
         if actual != expected:
             raise ModelInvalid(f"{path}: SHA-256 is {actual}, the card says {expected}", element=str(path))
         return path
+
+
+def waived_text(card: Mapping[str, Any]) -> str | None:
+    """What readers of a result must know of a model that was promoted by waiver; None without one."""
+    waiver = card.get("waiver")
+    return str(waiver["says"]) if waiver else None
+
+
+def find_models(setting: Path | None) -> Path:
+    """The folder whose `champion.json` says what is served: that of `ECG_MODEL` where it names such a folder or file,
+    else `./models`. Raises ConfigurationError when `ECG_MODEL` pins one release: then nothing can be activated."""
+    if setting is None:
+        return MODELS
+    if setting.name == POINTER_FILE:
+        return setting.parent
+    if setting.is_dir() and not (setting / CARD_FILE).is_file():
+        return setting
+    raise ConfigurationError(
+        f"ECG_MODEL pins {setting}: to activate models, unset it or let it name a folder with {POINTER_FILE}"
+    )
 
 
 def find_model(setting: Path | None) -> Path:
@@ -86,28 +107,50 @@ def find_model(setting: Path | None) -> Path:
 
 def load_artifact(folder: Path) -> Artifact:
     """Read and verify a released model. Raises ModelInvalid, naming the file and the reason."""
-    path = folder / CARD_FILE
-    card = _read_json(path)
-    reasons = [*_schema_errors(card)] or [*_mismatches(card)]
-    if reasons:
-        raise ModelInvalid(f"{path}: {'; '.join(reasons)}", element=str(path))
+    card = read_card(folder)
+    _refuse(folder, mismatches(card))
     artifact = Artifact(folder, card)
     for file in artifact.graphs:
         artifact.verified(file)
     return artifact
 
 
+def read_card(folder: Path) -> dict[str, Any]:
+    """The card of a released model, whether or not this code can serve it. Raises ModelInvalid when it breaks its
+    schema."""
+    card = read_json(folder / CARD_FILE)
+    _refuse(folder, _schema_errors(card))
+    return card
+
+
+def mismatches(card: Mapping[str, Any]) -> Iterator[str]:
+    """How this code would feed the model otherwise than in training: reasons not to serve it."""
+    trained = card["preprocessing"]
+    if trained["sha256"] != preprocessing_hash():
+        yield f"trained with preprocessing {trained['version']}, this code has {PREPROCESSING_VERSION} or differs"
+    features = card["features"]
+    if features["version"] != FEATURES_VERSION or tuple(features["names"]) != tuple(FEATURE_NAMES):
+        yield f"trained with features {features['version']}, this code has {FEATURES_VERSION} or other names"
+
+
+def _refuse(folder: Path, reasons: Iterator[str]) -> None:
+    found, path = "; ".join(reasons), folder / CARD_FILE
+    if found:
+        raise ModelInvalid(f"{path}: {found}", element=str(path))
+
+
 def _resolved(place: Path) -> Path:
     if (place / CARD_FILE).is_file():
         return place
     pointer = place / POINTER_FILE if place.is_dir() else place
-    target = _read_json(pointer).get("path")
+    target = read_json(pointer).get("path")
     if not isinstance(target, str):
         raise ModelInvalid(f"{pointer}: has no path of a model", element=str(pointer))
     return pointer.parent / target
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object in a file. Raises ModelInvalid when it is absent or none."""
     try:
         value = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
@@ -123,13 +166,3 @@ def _schema_errors(card: dict[str, Any]) -> Iterator[str]:
     schema = json.loads(resources.files("inference").joinpath(SCHEMA_FILE).read_bytes())
     for error in Draft202012Validator(schema).iter_errors(card):
         yield f"{error.json_path}: {error.message}"
-
-
-def _mismatches(card: dict[str, Any]) -> Iterator[str]:
-    """How this code would feed the model otherwise than in training."""
-    trained = card["preprocessing"]
-    if trained["sha256"] != preprocessing_hash():
-        yield f"trained with preprocessing {trained['version']}, this code has {PREPROCESSING_VERSION} or differs"
-    features = card["features"]
-    if features["version"] != FEATURES_VERSION or tuple(features["names"]) != tuple(FEATURE_NAMES):
-        yield f"trained with features {features['version']}, this code has {FEATURES_VERSION} or other names"

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.median import median_over_rows, middle
+
 GRID_RATE = 125.0  # Hz, wanted; the actual one is the sampling rate divided by a whole number
 
 _QRS_SECONDS = 0.1
@@ -57,7 +59,7 @@ def find_coarse_beats(grid: NDArray[np.float32], rate: float, steps: NDArray[np.
         return CoarseBeats(0.0, 0, None, rate)
     place = int(_STEEP_SHARE * steepness.size)
     steep = float(np.partition(steepness, place)[place])
-    typical = float(np.median(steepness))
+    typical = float(middle(steepness))
     peaks = _peaks(steepness, _PEAK_LEVEL * steep, round(_REFRACTORY_SECONDS * rate)) + width // 2
     contrast = steep / typical if typical > 0 else float("inf")
     return CoarseBeats(contrast, len(peaks), _median_beat(grid, peaks, rate), rate)
@@ -87,8 +89,6 @@ def _median_beat(grid: NDArray[np.float32], peaks: NDArray[np.intp], rate: float
     whole = peaks[(peaks >= before) & (peaks + after <= grid.shape[1])]
     if len(whole) < MIN_BEATS:
         return None
-    beats = grid[:, np.arange(-before, after)[:, np.newaxis] + whole]
-    # Sorting a handful of contiguous numbers is much faster than numpy's median, which selects.
-    beat: NDArray[np.float32] = np.sort(beats, axis=2)[:, :, len(whole) // 2]
+    beat = median_over_rows(np.array([grid[:, peak - before : peak + after] for peak in whole.tolist()]))
     beat -= beat.mean(axis=1, keepdims=True)
     return beat

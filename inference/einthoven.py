@@ -3,23 +3,14 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.limb_leads import DERIVED_LEADS, derive
+
 # Slope of what is left over, against that of the steepest limb lead. Real recordings leave a few hundredths (rounding);
 # a lead under a wrong name or with its sign turned leaves more than half.
 MAX_REMAINDER = 0.25
 
+
 # Rows: what must be zero, in terms of I, II, III, aVR, aVL, aVF.
-_DERIVED = ("III", "aVR", "aVL", "aVF")
-_RELATIONS = np.array(
-    [
-        [1, -1, 1, 0, 0, 0],
-        [0.5, 0.5, 0, 1, 0, 0],
-        [-1, 0.5, 0, 0, 1, 0],
-        [0.5, -1, 0, 0, 0, 1],
-    ],
-    np.float32,
-)
-
-
 def disagreeing_leads(steps: NDArray[np.float32], lost: NDArray[np.bool_]) -> tuple[str, ...]:
     """The derived limb leads that do not follow from I and II.
 
@@ -27,9 +18,10 @@ def disagreeing_leads(steps: NDArray[np.float32], lost: NDArray[np.bool_]) -> tu
     by lead). lost: (12,), leads without signal: relations with one of them are not judged.
     """
     limb = steps[:6]
-    remainder = np.einsum("ri,ij->rj", _RELATIONS, limb)
+    remainder = np.empty((len(DERIVED_LEADS), limb.shape[1]), np.float32)
+    derive(limb[0], limb[1], remainder)
+    np.subtract(limb[2:], remainder, out=remainder)
     size = np.sqrt(np.einsum("ij,ij->i", remainder, remainder))
     scale = np.sqrt(np.einsum("ij,ij->i", limb, limb).max())
-    judged = [not lost[:6][relation != 0].any() for relation in _RELATIONS]
-    broken = (size > MAX_REMAINDER * scale) & np.array(judged)
-    return tuple(lead for lead, is_broken in zip(_DERIVED, broken, strict=True) if is_broken)
+    broken = (size > MAX_REMAINDER * scale) & ~(lost[2:6] | lost[:2].any())
+    return tuple(lead for lead, is_broken in zip(DERIVED_LEADS, broken, strict=True) if is_broken)

@@ -83,7 +83,7 @@ class _Beat:
     def p_wave(self, lead: int) -> float:
         """Mean deviation from the line through its feet, mV."""
         wave = self.part(lead, _P_WAVE)
-        return float((wave - np.linspace(wave[0], wave[-1], wave.size)).mean())
+        return float(wave.mean() - (wave[0] + wave[-1]) / 2)
 
     def t_wave(self, lead: int) -> float:
         return float(self.part(lead, _T_WAVE).mean() - self.part(lead, _PR_SEGMENT).mean())

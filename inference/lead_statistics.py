@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.coarse_beat import to_grid
+from inference.median import middle
 from inference.prepare import bridged
 
 # One second holds a beat or most of one at any rate above 40 a minute, and little baseline wander.
@@ -24,9 +25,9 @@ class LeadStatistics:
 
     signal: (12, n), invalid samples bridged. duration: seconds. grid: (12, m), the signal averaged down to grid_rate
     Hz. steps: (12, m - 1), differences of the grid. invalid: share of invalid samples. flat: share of seconds without
-    signal. railed: share of samples exactly at the lead's highest or lowest value. amplitude: typical peak-to-peak
-    value within a second. wander: range of the mean level over seconds. noise: standard deviation between the QRS
-    complexes.
+    signal. railed: share of samples exactly at the lead's highest or lowest value, in whole seconds. amplitude: typical
+    peak-to-peak value within a second. wander: range of the mean level over seconds. noise: standard deviation between
+    the QRS complexes.
     """
 
     signal: Values
@@ -59,9 +60,9 @@ def lead_statistics(raw: Values, sampling_rate: float) -> LeadStatistics:
         steps=steps,
         invalid=invalid,
         flat=(top - bottom < FLAT_RANGE).mean(axis=1),
-        railed=_railed(signal),
-        amplitude=np.median(top - bottom, axis=1),
-        wander=np.ptp(level, axis=1),
+        railed=np.maximum(_railed(blocks, top), _railed(blocks, bottom, np.minimum)),
+        amplitude=middle(top - bottom),
+        wander=level.max(axis=1) - level.min(axis=1),
         noise=_noise(steps, round(_NOISE_BLOCK * grid_rate)),
     )
 
@@ -71,10 +72,13 @@ def _blocks(signal: Values, length: int) -> Values:
     return signal[:, : count * length].reshape(len(signal), count, length)
 
 
-def _railed(signal: Values) -> NDArray[np.float64]:
-    at_top = np.count_nonzero(signal == signal.max(axis=1, keepdims=True), axis=1)
-    at_bottom = np.count_nonzero(signal == signal.min(axis=1, keepdims=True), axis=1)
-    share: NDArray[np.float64] = np.maximum(at_top, at_bottom) / signal.shape[1]
+def _railed(blocks: Values, extremes: Values, further: np.ufunc = np.maximum) -> NDArray[np.float64]:
+    """Share of samples at the furthest value of their lead. blocks: (12, k, n), extremes: (12, k), those of each
+    block; only blocks that reach the furthest value are counted in, mostly one of ten."""
+    limit = further.reduce(extremes, axis=1, keepdims=True)
+    leads, places = np.nonzero(extremes == limit)
+    counts = np.count_nonzero(blocks[leads, places] == limit[leads], axis=1)
+    share: NDArray[np.float64] = np.bincount(leads, counts, len(blocks)) / (blocks.shape[1] * blocks.shape[2])
     return share
 
 
@@ -82,5 +86,5 @@ def _noise(steps: Values, block: int) -> Values:
     """From second differences, which know nothing of slow waves: for white noise their mean absolute value is its
     standard deviation times sqrt(6) times sqrt(2 / pi)."""
     bends = np.abs(np.diff(steps, axis=1))
-    typical: Values = np.median(_blocks(bends, block).mean(axis=2), axis=1)
-    return typical / np.float32(np.sqrt(6) * np.sqrt(2 / np.pi))
+    typical = middle(np.einsum("ijk->ij", _blocks(bends, block)))
+    return typical / np.float32(block * np.sqrt(6) * np.sqrt(2 / np.pi))

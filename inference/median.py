@@ -13,15 +13,23 @@ Values = NDArray[np.float32]
 
 
 def median_over_rows(values: Values) -> Values:
-    """Median over axis 1 of (leads, rows, samples), which must hold no NaN; (leads, samples)."""
-    count = values.shape[1]
-    rows = [values[:, row].copy() for row in range(count)]
+    """Median over axis 0 of (rows, ...), which must hold no NaN; `values` stays as it is."""
+    count = len(values)
+    rows = list(values.copy())
     lower = np.empty_like(rows[0])
     for one, other in _comparisons(count):
         np.minimum(rows[one], rows[other], out=lower)
         np.maximum(rows[one], rows[other], out=rows[other])
         rows[one], lower = lower, rows[one]
     median: Values = (rows[(count - 1) // 2] + rows[count // 2]) * np.float32(0.5)
+    return median
+
+
+def middle(values: Values) -> Values:
+    """Median over the last axis of few numbers; np.median takes several times as long."""
+    ranked = np.sort(values, axis=-1)
+    count = values.shape[-1]
+    median: Values = (ranked[..., (count - 1) // 2] + ranked[..., count // 2]) * np.float32(0.5)
     return median
 
 

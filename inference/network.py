@@ -1,4 +1,5 @@
-"""The network: a one-dimensional ResNet-18 (He et al., CVPR 2016) over the signal, joined with the clinical features.
+"""The network: a one-dimensional ResNet-18 (He et al., CVPR 2016) over the signal, beside it two readers of the
+clinical features (a small perceptron and boosted trees), and a blend of the three.
 
 Trunk: stem, four stages of two basic blocks (64, 128, 256, 512 channels, kernel 7), average and maximum over time, so
 that any length can be read. The time axis is the width of a two-dimensional convolution of height one, for which
@@ -8,18 +9,18 @@ Strides: the stem brings 500 Hz down to 25 steps a second; the third stage reduc
 last stage has most of the weights and its cost grows with the number of steps. The strides were chosen by the time of a
 forward pass; other strides were not trained, so what these cost in accuracy is not known.
 
-Head: signal and features give logits of their own, and their mean decides. It is one linear layer on both, written so
-that training can also hold each branch to the labels. On the validation fold the released model's branches reach a
-macro-AUC of 0.916 (signal) and 0.914 (features), their mean 0.930. A run with one joint loss and two epochs fewer
-reached 0.928: a difference that says nothing about the extra losses.
+Branches: signal, perceptron and trees each give logits of their own and are trained by themselves, so that none leans
+on another; the trees (`inference.boosted_trees`) know what a net cannot learn from few recordings. The blend is a
+weighted sum with one weight a branch, then per class a scale and a shift that make probabilities of it: thirteen
+numbers, fitted to predictions for recordings that the branches had not seen (`training.blend`).
 
 Features: unknown values (NaN) become the training median and set an indicator; all are standardised and clipped inside
 the graph, so that a released file needs no scaler beside it. Amplitudes come in this way: the signal is z-scored.
 
-This is the only module of the engine that imports torch; serving with onnxruntime never imports it.
+With `inference.boosted_trees` this is all of the engine that imports torch; serving with onnxruntime never does.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -29,6 +30,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from inference.boosted_trees import TreeBranch, TreeShape, shape_of
 from inference.labels import Superclass
 from inference.recording import LEADS
 
@@ -41,6 +43,9 @@ POOL_KERNEL = 5
 POOL_STRIDE = 4
 
 FEATURE_UNITS = 64
+BRANCHES = ("signal", "perceptron", "trees")
+NO_TREES = TreeShape(len(Superclass), trees=1, depth=1)  # one tree a class that says nothing
+
 FEATURE_LIMIT = 5.0  # standard deviations; an artefact must not outweigh everything else
 
 
@@ -54,9 +59,12 @@ class FeatureStatistics(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class NetworkConfig:
-    """What must be known to build the network before its weights are loaded. features: their number."""
+    """What must be known to build the network before its weights are loaded. features: their number. units: hidden
+    units of the perceptron. trees: shape of the boosted trees."""
 
     features: int
+    units: int = FEATURE_UNITS
+    trees: TreeShape = NO_TREES
     dropout: float = 0.3
 
 
@@ -100,55 +108,91 @@ def _trunk() -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-class FeatureEncoder(nn.Module):
-    """Clinical features, NaN for unknown, -> (batch, FEATURE_UNITS)."""
+class SignalBranch(nn.Module):
+    """The trunk with its head: signal -> logits."""
+
+    def __init__(self, dropout: float) -> None:
+        super().__init__()
+        self.trunk = _trunk()
+        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(2 * STAGE_CHANNELS[-1], len(Superclass)))
+
+    def forward(self, signal: Tensor) -> Tensor:
+        """float32 (batch, 12, samples) -> (batch, 5)."""
+        steps = self.trunk(signal.unsqueeze(2))
+        pooled = torch.cat([steps.mean(dim=(2, 3)), steps.amax(dim=(2, 3))], dim=1)
+        logits: Tensor = self.head(pooled)
+        return logits
+
+
+class Perceptron(nn.Module):
+    """Clinical features, NaN for unknown -> logits, by one hidden layer."""
 
     median: Tensor
     mean: Tensor
     std: Tensor
 
-    def __init__(self, features: int, dropout: float) -> None:
+    def __init__(self, features: int, units: int, dropout: float) -> None:
         super().__init__()
         self.register_buffer("median", torch.zeros(features))
         self.register_buffer("mean", torch.zeros(features))
         self.register_buffer("std", torch.ones(features))
-        self.layers = nn.Sequential(nn.Linear(2 * features, FEATURE_UNITS), nn.ReLU(), nn.Dropout(dropout))
+        self.hidden = nn.Linear(2 * features, units)
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(units, len(Superclass))
 
     def forward(self, features: Tensor) -> Tensor:
-        """(batch, n) with NaN -> (batch, FEATURE_UNITS)."""
+        """float32 (batch, n) with NaN -> (batch, 5)."""
         unknown = torch.isnan(features)
         known = torch.where(unknown, self.median, features)
         scaled = torch.clamp((known - self.mean) / self.std, -FEATURE_LIMIT, FEATURE_LIMIT)
-        encoded: Tensor = self.layers(torch.cat([scaled, unknown.to(scaled.dtype)], dim=1))
-        return encoded
-
-
-class EcgNetwork(nn.Module):
-    """Signal and features -> one logit per superclass, in the order of `Superclass`."""
-
-    def __init__(self, config: NetworkConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.trunk = _trunk()
-        self.features = FeatureEncoder(config.features, config.dropout)
-        self.signal_head = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(2 * STAGE_CHANNELS[-1], len(Superclass)))
-        self.feature_head = nn.Linear(FEATURE_UNITS, len(Superclass))
-
-    def forward(self, signal: Tensor, features: Tensor) -> Tensor:
-        """signal float32 (batch, 12, samples), features float32 (batch, n) -> logits (batch, 5)."""
-        by_signal, by_features = self.branches(signal, features)
-        return (by_signal + by_features) / 2
-
-    def branches(self, signal: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
-        """The logits (batch, 5) that the signal gives, and those that the features give."""
-        steps = self.trunk(signal.unsqueeze(2))
-        pooled = torch.cat([steps.mean(dim=(2, 3)), steps.amax(dim=(2, 3))], dim=1)
-        return self.signal_head(pooled), self.feature_head(self.features(features))
+        units = torch.relu(self.hidden(torch.cat([scaled, unknown.to(scaled.dtype)], dim=1)))
+        logits: Tensor = self.head(self.dropout(units))
+        return logits
 
     def set_statistics(self, statistics: FeatureStatistics) -> None:
         """Store the statistics of the training features; they are saved with the weights."""
         for name, values in statistics._asdict().items():
-            getattr(self.features, name).copy_(torch.from_numpy(values))
+            getattr(self, name).copy_(torch.from_numpy(values))
+
+
+class Blend(nn.Module):
+    """Logits of the branches -> calibrated logits. Its numbers are fitted after training, not by gradients."""
+
+    weights: Tensor
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("weights", torch.full((len(BRANCHES),), 1 / len(BRANCHES)))
+        self.register_buffer("scale", torch.ones(len(Superclass)))
+        self.register_buffer("shift", torch.zeros(len(Superclass)))
+
+    def forward(self, branches: Tensor) -> Tensor:
+        """(batch, 3, 5) -> (batch, 5)."""
+        blended = (branches * self.weights[:, None]).sum(dim=1)
+        return self.scale * blended + self.shift
+
+
+class EcgNetwork(nn.Module):
+    """Signal and features -> one calibrated logit per superclass, in the order of `Superclass`."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.signal = SignalBranch(config.dropout)
+        self.perceptron = Perceptron(config.features, config.units, config.dropout)
+        self.trees = TreeBranch(config.trees)
+        self.blend = Blend()
+
+    def forward(self, signal: Tensor, features: Tensor) -> Tensor:
+        """signal float32 (batch, 12, samples), features float32 (batch, n) -> logits (batch, 5)."""
+        blended: Tensor = self.blend(self.branches(signal, features))
+        return blended
+
+    def branches(self, signal: Tensor, features: Tensor) -> Tensor:
+        """The logits (batch, 3, 5) of each branch by itself, in the order of `BRANCHES`."""
+        return torch.stack([self.signal(signal), self.perceptron(features), self.trees(features)], dim=1)
 
 
 class Probabilities(nn.Module):
@@ -171,9 +215,20 @@ def parameter_count(network: nn.Module) -> int:
 def load_network(weights: Path) -> EcgNetwork:
     """The network of a state dict on disk, in evaluation mode on the CPU. Raises RuntimeError when it does not fit."""
     state = torch.load(weights, map_location="cpu", weights_only=True)
-    network = EcgNetwork(NetworkConfig(features=len(state["features.mean"])))
+    network = EcgNetwork(_config(state))
     network.load_state_dict(state)
     return network.eval()
+
+
+def _config(state: Mapping[str, Tensor]) -> NetworkConfig:
+    missing = {"perceptron.mean", "perceptron.head.weight", "trees.base", "trees.column", "trees.leaf"} - set(state)
+    if missing:
+        raise RuntimeError(f"weights of another network: {', '.join(sorted(missing))} missing")
+    return NetworkConfig(
+        features=len(state["perceptron.mean"]),
+        units=state["perceptron.head.weight"].shape[1],
+        trees=shape_of(state["trees.base"], state["trees.column"], state["trees.leaf"]),
+    )
 
 
 def best_device() -> torch.device:

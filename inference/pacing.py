@@ -9,6 +9,7 @@ show nothing: absence of this finding does not mean absence of a pacemaker.
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.median import middle
 from inference.recording import LEADS
 
 MIN_RATE = 400.0  # Hz; below it a spike is one sample or none
@@ -34,8 +35,8 @@ def paced(signal: NDArray[np.float32], sampling_rate: float) -> bool:
     sharpest = sharpest[sharpest >= start]
     if len(sharpest) < 2:
         return False
-    quiet = np.array([bend[i - start : i - end].max() for i in sharpest])
-    ratio, size = np.median(bend[sharpest] / (quiet + _FLOOR)), np.median(bend[sharpest])
+    quiet = bend[sharpest[:, np.newaxis] + np.arange(-start, -end)].max(axis=1)
+    ratio, size = middle(bend[sharpest] / (quiet + np.float32(_FLOOR))), middle(bend[sharpest])
     return bool(ratio >= MIN_RATIO and size >= MIN_BEND)
 
 

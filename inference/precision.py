@@ -11,8 +11,8 @@ from enum import StrEnum
 from statistics import median
 from time import perf_counter
 
-PASSES = 20  # of each; the median of so many is not moved by a few that were interrupted
-SECONDS = 0.4  # for both together: a slow machine gets fewer passes, not a slow start
+PASSES = 9  # of each; the median of so many is not moved by a few that were interrupted
+SECONDS = 0.2  # for both together: a slow machine gets fewer passes, not a slow start
 # What int8 must come down to. Two equal graphs differ by some per cent from one start to the next; a difference within
 # that should not change what runs.
 ADVANTAGE = 0.9

@@ -16,12 +16,14 @@ class ModelStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """Which model made a prediction. `sha256` is the checksum of the weights that ran."""
+    """Which model made a prediction. `sha256` is the checksum of the weights that ran. waived: what it was promoted
+    without, in words for the readers of its results; None for nothing."""
 
     name: str
     version: str
     status: ModelStatus
     sha256: str
+    waived: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

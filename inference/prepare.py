@@ -1,8 +1,8 @@
 """Recording -> ModelInput: the one copy for training and serving.
 
-Band-pass and change of rate are one multiplication in the frequency domain: `scipy.signal.resample` takes a spectral
-window, and here that window is the squared magnitude of a Butterworth band-pass (what running the filter forwards and
-backwards gives). So the phase is zero, the response is the analog one at every sampling rate, and a recording at
+Band-pass and change of rate are one multiplication in the frequency domain, as `scipy.signal.resample` does it with a
+spectral window; here that window is the squared magnitude of a Butterworth band-pass (what running the filter forwards
+and backwards gives). So the phase is zero, the response is the analog one at every sampling rate, and a recording at
 100 Hz and the same one at 500 Hz become the same input (correlation 0.9997; PTB-XL's own two versions of a recording
 correlate by 0.987, by 0.973 with a filter run at each rate). The Fourier transform sees a period, so the signal is
 levelled and continued by its mirror image, faded out, before it goes in. What a cut does to the first and last half
@@ -138,16 +138,24 @@ def _standardised(signal: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _filtered(signal: NDArray[np.float32], rate: float) -> NDArray[np.float32]:
     """Band-passed with zero phase and resampled to 500 Hz; the duration stays what it was."""
-    from scipy.signal import resample  # on first use: 0.6 s and 78 MB that not every command needs
-
     samples: int = signal.shape[1]
     before, after, target = _extension(samples, rate)
     extended = _mirrored(signal, before, after, rate)
-    response = _response(extended.shape[1], rate)
-    output: NDArray[np.float32] = resample(extended, target, axis=1, window=response)
+    output = _resampled(extended, target, _response(extended.shape[1], target, rate))
     start = round(before * MODEL_SAMPLING_RATE / rate)
     length: int = min(round(samples * MODEL_SAMPLING_RATE / rate), MODEL_SAMPLES)
     return output[:, start : start + length]
+
+
+def _resampled(signal: NDArray[np.float32], target: int, response: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What `scipy.signal.resample` gives with this response as its window, to float rounding: importing that package
+    for one function takes a second and 80 MB."""
+    from scipy.fft import irfft, rfft
+
+    spectrum = rfft(signal, axis=1)[:, : len(response)]
+    spectrum *= response
+    output: NDArray[np.float32] = irfft(spectrum, n=target, axis=1, overwrite_x=True)
+    return output
 
 
 @lru_cache(maxsize=64)  # rates times lengths that one site sends; callers choose both, so it is bounded
@@ -168,14 +176,20 @@ def _extension(samples: int, rate: float) -> tuple[int, int, int]:
     return before, total - before - samples, round(total * MODEL_SAMPLING_RATE / rate)
 
 
-@lru_cache(maxsize=16)  # 25 kB each
-def _response(samples: int, rate: float) -> NDArray[np.float32]:
-    """Gain at each frequency of a Fourier transform of this length, in the transform's order."""
-    frequency = np.abs(np.fft.fftfreq(samples, 1 / rate))
+@lru_cache(maxsize=16)  # 12 kB each
+def _response(samples: int, target: int, rate: float) -> NDArray[np.float32]:
+    """Gain, for a change of length from `samples` at `rate` Hz to `target`, at each frequency that both lengths have in
+    their Fourier transform of real values."""
+    shared = min(samples, target)
+    frequency = np.fft.rfftfreq(samples, 1 / rate)[: shared // 2 + 1]
     with np.errstate(divide="ignore"):  # the gain of DC is 1 / infinity, which is the 0 that it must be
         high_pass = 1 / (1 + (LOW_CUTOFF / frequency) ** (2 * FILTER_ORDER))
     low_pass = 1 / (1 + (frequency / HIGH_CUTOFF) ** (2 * FILTER_ORDER))
-    response: NDArray[np.float32] = (high_pass * low_pass).astype(np.float32)
+    gain = high_pass * low_pass * (target / samples)
+    if target != samples and shared % 2 == 0:
+        # In one of the spectra the highest frequency kept is its own mirror image, in the other it has one beside it.
+        gain[-1] *= 2 if target < samples else 0.5
+    response: NDArray[np.float32] = gain.astype(np.float32)
     response.setflags(write=False)
     return response
 
@@ -188,10 +202,20 @@ def _mirrored(signal: NDArray[np.float32], before: int, after: int, rate: float)
     last = signal[:, -edge:].mean(axis=1, keepdims=True)
     extended = np.empty((signal.shape[0], before + samples + after), np.float32)
     level = extended[:, before : before + samples]
-    np.subtract(signal, first + (last - first) * np.linspace(0, 1, samples, dtype=np.float32), out=level)
+    np.multiply(last - first, _ramp(samples), out=level)
+    level += first
+    np.subtract(signal, level, out=level)
     extended[:, :before] = level[:, before:0:-1] * _fade(before)
     extended[:, before + samples :] = level[:, -2 : -after - 2 : -1] * _fade(after)[::-1]
     return extended
+
+
+@lru_cache(maxsize=16)  # 20 kB each
+def _ramp(samples: int) -> NDArray[np.float32]:
+    """From 0 to 1."""
+    ramp = np.linspace(0, 1, samples, dtype=np.float32)
+    ramp.setflags(write=False)
+    return ramp
 
 
 @lru_cache(maxsize=64)

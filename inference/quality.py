@@ -11,6 +11,7 @@ from inference.coarse_beat import find_coarse_beats
 from inference.einthoven import disagreeing_leads
 from inference.lead_reversal import suspected_reversal
 from inference.lead_statistics import LeadStatistics, lead_statistics
+from inference.median import middle
 from inference.pacing import paced
 from inference.prepare import MIN_DURATION
 from inference.recording import LEADS, Recording
@@ -50,6 +51,10 @@ class QualityFinding:
     severity: Severity
     leads: tuple[str, ...]
     text: str
+
+
+# Ways to lose a lead: what it is called, which leads, in words.
+Losses = tuple[tuple[QualityCode, Mask, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,19 +115,20 @@ def assess(recording: Recording) -> QualityReport:
     leads = lead_statistics(recording.signal, recording.sampling_rate)
     if absurd := _absurd_amplitude(leads):
         return QualityReport((absurd,))
-    lost = _lost(leads)
-    findings = [*_lost_leads(leads, lost), *_impaired_leads(leads, lost)]
+    losses = _losses(leads)
+    lost: Mask = np.logical_or.reduce([mask for _, mask, _ in losses])
+    findings = [*_lost_leads(losses, lost), *_impaired_leads(leads, lost)]
     if lost.sum() <= MAX_LOST_LEADS:
         findings += _of_the_whole(leads, lost, recording.sampling_rate)
     return QualityReport(tuple(findings))
 
 
 def _absurd_amplitude(leads: LeadStatistics) -> QualityFinding | None:
-    largest, middle = float(leads.amplitude.max()), float(np.median(leads.amplitude))
+    largest, typical = float(leads.amplitude.max()), float(middle(leads.amplitude))
     if largest == 0:
         return QualityFinding(QualityCode.FLAT_LEAD, Severity.REFUSED, LEADS, "There is no signal in any lead.")
-    if middle > MAX_AMPLITUDE:
-        text = f"Deflections of {middle:.0f} mV: microvolts or converter counts seem to have been sent as millivolts."
+    if typical > MAX_AMPLITUDE:
+        text = f"Deflections of {typical:.0f} mV: microvolts or converter counts seem to have been sent as millivolts."
     elif largest < MIN_AMPLITUDE:
         text = (
             f"No deflection above {largest * 1000:.2g} µV: volts seem to have been sent as millivolts, or no electrode "
@@ -133,7 +139,7 @@ def _absurd_amplitude(leads: LeadStatistics) -> QualityFinding | None:
     return QualityFinding(QualityCode.AMPLITUDE, Severity.REFUSED, (), text)
 
 
-def _losses(leads: LeadStatistics) -> tuple[tuple[QualityCode, Mask, str], ...]:
+def _losses(leads: LeadStatistics) -> Losses:
     """The ways to lose a lead, the first that applies to it counts."""
     return (
         (QualityCode.INVALID_SAMPLES, leads.invalid > MAX_INVALID, "invalid for much of the recording"),
@@ -143,15 +149,10 @@ def _losses(leads: LeadStatistics) -> tuple[tuple[QualityCode, Mask, str], ...]:
     )
 
 
-def _lost(leads: LeadStatistics) -> Mask:
-    lost: Mask = np.logical_or.reduce([mask for _, mask, _ in _losses(leads)])
-    return lost
-
-
-def _lost_leads(leads: LeadStatistics, lost: Mask) -> Iterator[QualityFinding]:
+def _lost_leads(losses: Losses, lost: Mask) -> Iterator[QualityFinding]:
     severity = Severity.REFUSED if lost.sum() > MAX_LOST_LEADS else Severity.WARNING
     told = np.zeros(len(LEADS), np.bool_)
-    for code, mask, what in _losses(leads):
+    for code, mask, what in losses:
         if (mask & ~told).any():
             yield _finding(code, severity, mask & ~told, what)
         told |= mask

@@ -3,10 +3,12 @@
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -21,11 +23,14 @@ from audit.lock import hold_lock
 from audit.records import AuditEntry, AuditEvent, QueueState, Reader
 from audit.store import Store, open_store
 from audit.upgrade import Upgrade, upgrade
-from inference.artifact import find_model
+from inference.artifact import POINTER_FILE, find_model, find_models
 from inference.classifier import Classifier, load_classifier
 from inference.errors import ConfigurationError, ServiceError
-from inference.prediction import ModelStatus
+from inference.pointer import read_pointer
+from inference.prediction import ModelInfo, ModelStatus
+from interop.champion import WATCH_SECONDS, Champion, Release, Watch, pointed_release
 from interop.delivery import DeliveryWorker
+from interop.feature_cache import MemoryAndTable
 from interop.health import Health
 from interop.intake import Intake
 from interop.lanes import Lane, Readers, Writer
@@ -33,6 +38,7 @@ from interop.logs import log_loop_error, new_correlation_id
 from interop.metrics import Metrics
 from interop.mllp.server import MllpServer
 from interop.readiness import checks
+from interop.resources.devices import software_version
 from interop.serving import DRAIN_SECONDS, HttpServer, bind, settle_memory, tune_interpreter
 from interop.settings import Settings
 from interop.warm_up import warm_up
@@ -43,6 +49,8 @@ log = logging.getLogger(__name__)
 CHECKPOINT_SECONDS = 2.0  # keeps SQLite's log to a few MB at full load
 HEADS_SECONDS = 60.0  # how much of the audit chain's end a cut could hide from the log
 GAUGE_SECONDS = 5.0
+PRUNE_SECONDS = 5.0  # the feature cache may be over its limit for so long
+PRUNE_ROWS = 64  # deleted in one transaction, about 1 ms
 
 
 def now() -> datetime:
@@ -55,26 +63,33 @@ def new_id() -> UUID:
     return UUID(bytes=uuid7().bytes)
 
 
-def load_analyzer(settings: Settings) -> tuple[Analyze, Classifier]:
+def load_analyzer(settings: Settings) -> tuple[Analyze, Champion]:
     """The use case with the configured model and rules. Raises ModelInvalid, PolicyInvalid."""
-    classifier = load_classifier(
-        find_model(settings.model), backend=settings.backend.value, precision=settings.precision
-    )
+    champion = Champion(load_model(settings, find_model(settings.model)))
     analyzer = Analyze(
-        classify=classifier,
+        classify=champion,
         policy=load_policy(settings.rules),
         clock=now,
         ids=new_id,
         acute_window=settings.acute_window,
+        silent_candidates=not settings.allow_candidate,
     )
-    return analyzer, classifier
+    return analyzer, champion
 
 
-def effective_mode(settings: Settings, classifier: Classifier) -> Mode:
+def load_model(settings: Settings, folder: Path) -> Classifier:
+    """A released model as this process runs it. Raises ModelInvalid, ModelUnavailable, ConfigurationError."""
+    return load_classifier(folder, backend=settings.backend.value, precision=settings.precision)
+
+
+def effective_mode(settings: Settings, model: ModelInfo) -> Mode:
     """Live only if the operator says so and the model may: a candidate is silent unless it is allowed."""
-    if classifier.model.status is ModelStatus.CANDIDATE and not settings.allow_candidate:
-        return Mode.SILENT
-    return settings.mode
+    return settings.mode if may_speak(settings, model) else Mode.SILENT
+
+
+def may_speak(settings: Settings, model: ModelInfo) -> bool:
+    """Whether the results of a model may reach a clinician."""
+    return settings.allow_candidate or model.status is not ModelStatus.CANDIDATE
 
 
 def migrate(settings: Settings) -> Upgrade:
@@ -165,25 +180,28 @@ def serve(settings: Settings, on_ready: Callable[[Listening], None]) -> None:
 
     tune_interpreter()
     listener = bind(settings.host, settings.http_port, "ECG_HTTP_PORT")
-    analyzer, classifier = load_analyzer(settings)
+    pointer = champion_pointer(settings)
+    served = pointed_release(pointer) if pointer else None  # read before the loading: a change meanwhile is seen
+    analyzer, champion = load_analyzer(settings)
     with serving_store(settings) as store, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(settings, store, analyzer, classifier, listener, on_ready))
+        runner.run(_serve(settings, store, analyzer, champion, served, listener, on_ready))
 
 
 async def _serve(
     settings: Settings,
     store: Store,
     analyzer: Analyze,
-    classifier: Classifier,
+    champion: Champion,
+    served: Release | None,
     listener: socket.socket,
     on_ready: Callable[[Listening], None],
 ) -> None:
     asyncio.get_running_loop().set_exception_handler(log_loop_error)
-    mode = effective_mode(settings, classifier)
-    async with _intake(store, analyzer, classifier, settings, mode) as intake:
-        intake.metrics.model(classifier.model)
-        await intake.decode(lambda: warm_up(analyzer, now()))
-        await intake.write(lambda uow: uow.trail.append(_started(analyzer, classifier, mode)))
+    mode = effective_mode(settings, champion.model)
+    async with _intake(store, analyzer, champion, settings) as intake:
+        intake.metrics.model(champion.model)
+        await intake.decode(lambda: warm_up(intake.analyzer, now()))
+        await intake.write(lambda uow: uow.trail.append(_started(analyzer, champion.model, mode)))
         async with AsyncExitStack() as stack:
             delivery = DeliveryWorker(intake, settings, leads=lambda: asyncio.to_thread(store.leads))
             delivery.start()
@@ -191,59 +209,102 @@ async def _serve(
             mllp = MllpServer(intake, settings, delivery.wake)
             await mllp.start(settings.host, settings.mllp_port)
             stack.push_async_callback(mllp.close, DRAIN_SECONDS)
-            for work in _periodic(store, intake):
+            for work in (*_periodic(store, intake, settings), *_watching(settings, intake, champion, served)):
                 stack.push_async_callback(_cancelled, asyncio.create_task(work))
             listening = Listening(
                 http=listener.getsockname()[:2],
                 mllp=(settings.host, mllp.port),
-                model=f"{classifier.model.name} {classifier.model.version}",
-                model_status=classifier.model.status,
+                model=f"{champion.model.name} {champion.model.version}",
+                model_status=champion.model.status,
                 mode=mode,
             )
             file = sqlite_file(settings.database_url.get_secret_value())
             ready = checks(store, intake, lambda: mllp.listening, file.parent if file else None)
-            app = create_app(intake, settings, Health(ready))
+            app = create_app(intake, settings, Health(ready, lambda: {"model": champion.model}))
             settle_memory()
             await HttpServer(app, lambda: on_ready(listening)).serve(sockets=[listener])
 
 
 @asynccontextmanager
-async def _intake(
-    store: Store, analyzer: Analyze, classifier: Classifier, settings: Settings, mode: Mode
-) -> AsyncIterator[Intake]:
+async def _intake(store: Store, analyzer: Analyze, champion: Champion, settings: Settings) -> AsyncIterator[Intake]:
     def read(query: Callable[[Reader], Any]) -> Any:
         with store.reader() as reader:
             return query(reader)
 
     lane, writer, readers = Lane(settings.queue_limit), Writer(store), Readers(read)
+    metrics = Metrics()
+    cache = MemoryAndTable(
+        served=champion.serving,
+        find=store.known_features if settings.feature_cache_rows else None,
+        count=metrics.looked_up,
+        limit=settings.feature_cache_memory,
+        software=software_version(),
+    )
     try:
         yield Intake(
-            analyzer=analyzer,
+            analyzer=replace(analyzer, cache=cache) if settings.has_feature_cache else analyzer,
             lane=lane,
             writer=writer,
             readers=readers,
-            metrics=Metrics(),
+            metrics=metrics,
             clock=now,
             ids=new_id,
-            mode=mode,
+            mode=settings.mode,
             storage_seconds=settings.storage_timeout.total_seconds(),
-            classify_together=classifier.batch,
+            classify_together=champion.batch,
+            may_speak=lambda: may_speak(settings, champion.model),
         )
     finally:
-        for part in (lane, readers, writer):
+        for part in (lane, cache, readers, writer):
             await asyncio.to_thread(part.close)
         await asyncio.to_thread(store.checkpoint)
 
 
-def _started(analyzer: Analyze, classifier: Classifier, mode: Mode) -> AuditEntry:
-    model, policy = classifier.model, analyzer.policy.info
+def _started(analyzer: Analyze, model: ModelInfo, mode: Mode) -> AuditEntry:
+    policy = analyzer.policy.info
     payload = {
-        "model": {"name": model.name, "version": model.version, "status": model.status, "sha256": model.sha256},
+        "model": model,
         "policy": {"name": policy.name, "version": policy.version, "sha256": policy.sha256},
         "mode": mode,
     }
+    return _service_entry(AuditEvent.SERVICE_STARTED, payload)
+
+
+def champion_pointer(settings: Settings) -> Path | None:
+    """The pointer file that decides what is served; None where `ECG_MODEL` or the package does."""
+    try:
+        pointer = find_models(settings.model) / POINTER_FILE
+    except ConfigurationError:
+        return None
+    return pointer if pointer.is_file() else None
+
+
+def _watching(
+    settings: Settings, intake: Intake, champion: Champion, served: Release | None
+) -> tuple[Coroutine[Any, Any, None], ...]:
+    """The watch on the pointer file, where there is one."""
+    pointer = champion_pointer(settings)
+    if pointer is None or served is None:
+        return ()
+
+    async def confirm(before: ModelInfo, after: ModelInfo) -> None:
+        history = read_pointer(pointer.parent).history
+        payload = {
+            "model": after,
+            "before": before,
+            "change": history[-1] if history else None,
+            "mode": effective_mode(settings, after),
+        }
+        entry = _service_entry(AuditEvent.MODEL_ACTIVATED, payload)
+        await intake.write(lambda uow: uow.trail.append(entry))
+
+    watch = Watch(pointer, champion, partial(load_model, settings), confirm, intake.metrics, served)
+    return (_repeat(WATCH_SECONDS, watch.look),)
+
+
+def _service_entry(event: AuditEvent, payload: Mapping[str, object]) -> AuditEntry:
     return AuditEntry(
-        event=AuditEvent.SERVICE_STARTED,
+        event=event,
         recorded_at=now(),
         subject="service",
         correlation_id=new_correlation_id(),
@@ -251,7 +312,7 @@ def _started(analyzer: Analyze, classifier: Classifier, mode: Mode) -> AuditEntr
     )
 
 
-def _periodic(store: Store, intake: Intake) -> tuple[Coroutine[Any, Any, None], ...]:
+def _periodic(store: Store, intake: Intake, settings: Settings) -> tuple[Coroutine[Any, Any, None], ...]:
     async def checkpoint() -> None:
         await asyncio.to_thread(store.checkpoint)
 
@@ -265,10 +326,16 @@ def _periodic(store: Store, intake: Intake) -> tuple[Coroutine[Any, Any, None], 
         for state in QueueState:
             intake.metrics.outbox(state, counts.get(state, 0))
 
+    async def prune() -> None:
+        newest, pruned = settings.feature_cache_rows, PRUNE_ROWS
+        while pruned == PRUNE_ROWS:
+            pruned = await intake.write(lambda uow: uow.features.prune(newest, PRUNE_ROWS))
+
     return (
         _repeat(CHECKPOINT_SECONDS, checkpoint),
         _repeat(HEADS_SECONDS, heads),
         _repeat(GAUGE_SECONDS, gauges),
+        _repeat(PRUNE_SECONDS, prune),
     )
 
 

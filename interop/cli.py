@@ -2,14 +2,13 @@
 
 import sys
 
-import httpx
 import typer
 from pydantic import ValidationError
 from typer.exceptions import TyperException
 
 from inference.errors import EcgError
-from interop.commands import config, ecg, models, serving, store
-from interop.commands.console import FAILED, err, explain, explain_usage
+from interop.commands import config, datasets, ecg, models, serving, store
+from interop.commands.console import explain, explain_usage
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -17,7 +16,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Takes 12-lead ECGs in by FHIR, HL7v2 and REST, classifies them and returns ranked clinical actions.",
 )
-for module in (serving, ecg, store, models, config):
+for module in (serving, ecg, store, models, datasets, config):
     module.register(app)
 
 
@@ -30,9 +29,6 @@ def main() -> None:
         sys.exit(explain_usage(error))
     except (EcgError, ValidationError, OSError) as error:
         sys.exit(explain(error))
-    except httpx.HTTPError as error:
-        err.print(f"{type(error).__name__}: {error}", markup=False)
-        sys.exit(FAILED)
 
 
 if __name__ == "__main__":

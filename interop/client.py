@@ -45,13 +45,14 @@ def observation_to_send(recording: Recording, patient_id: str) -> bytes:
 
 
 def post_observation(base: str, content: bytes) -> Answer:
-    """Create an Observation on a FHIR server. Raises httpx.HTTPError when it cannot be reached."""
-    response = httpx.post(
-        f"{base.rstrip('/')}/Observation",
-        content=content,
-        headers={"Content-Type": "application/fhir+json", "Prefer": "return=OperationOutcome"},
-        timeout=TIMEOUT_SECONDS,
-    )
+    """Create an Observation on a FHIR server. Raises ServiceError when it cannot be reached."""
+    headers = {"Content-Type": "application/fhir+json", "Prefer": "return=OperationOutcome"}
+    try:
+        response = httpx.post(
+            f"{base.rstrip('/')}/Observation", content=content, headers=headers, timeout=TIMEOUT_SECONDS
+        )
+    except httpx.HTTPError as error:
+        raise ServiceError(f"{type(error).__name__}: {error}") from error
     location = response.headers.get("Location", "")
     return Answer(response.is_success, f"{response.status_code} {response.reason_phrase} {location}\n{response.text}")
 

@@ -34,9 +34,12 @@ def run(settings: Settings, *, once: bool) -> None:
     normal, infarction = _example("00010_hr", 22, Sex.FEMALE), _example("00184_hr", 74, Sex.MALE)
     with _service(settings) as (process, ready):
         _introduce(settings, ready)
-        with httpx.Client(base_url=ready["http"], timeout=30) as http:
-            _by_fhir(http, infarction)
-            _by_mllp(http, ready["mllp"], normal)
+        try:
+            with httpx.Client(base_url=ready["http"], timeout=30) as http:
+                _by_fhir(http, infarction)
+                _by_mllp(http, ready["mllp"], normal)
+        except httpx.HTTPError as error:
+            raise ServiceError(f"{type(error).__name__}: {error}") from error
         _farewell(ready)
         if not once:
             out.print("Serving until Ctrl-C.")

@@ -23,10 +23,11 @@ Check = Callable[[], Awaitable[None]]
 
 
 class Health:
-    """The readiness checks of one process, by name. A check raises to fail."""
+    """The readiness checks of one process, by name. A check raises to fail. facts: what else a probe is shown."""
 
-    def __init__(self, checks: Mapping[str, Check]) -> None:
+    def __init__(self, checks: Mapping[str, Check], facts: Callable[[], Mapping[str, object]] = dict) -> None:
         self._checks = dict(checks)
+        self.facts = facts
 
     async def run(self) -> dict[str, str]:
         """Every check at once: its name -> `ok`, or what is wrong."""
@@ -62,9 +63,9 @@ def router(health: Health, metrics: Metrics, before_exposition: Callable[[], Non
             metrics.ready(name, result == PASSED)
         failing = [name for name, result in checks.items() if result != PASSED]
         if not failing:
-            return _json({"status": "ready", "checks": checks})
+            return _json({"status": "ready", "checks": checks, **health.facts()})
         detail = f"failing: {', '.join(failing)}"
-        body = problem(503, NOT_READY, detail, correlation.get(), failing=failing, checks=checks)
+        body = problem(503, NOT_READY, detail, correlation.get(), failing=failing, checks=checks, **health.facts())
         return Response(body, 503, media_type=MEDIA_TYPE)
 
     @routes.get("/metrics", summary="Prometheus exposition; docs/metrics.md explains each")

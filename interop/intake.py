@@ -22,12 +22,17 @@ from interop.together import ClassifyTogether, Job, Together
 T = TypeVar("T")
 
 
+def _always() -> bool:
+    return True
+
+
 @dataclass(frozen=True)
 class Intake:
     """What a door needs to take an ECG in. One object, made by `interop.bootstrap`, shared by all doors.
 
     storage_seconds: how long the database may take before the sender is told to try again. classify_together: the model
-    for several recordings in one run, None for one that takes them one by one.
+    for several recordings in one run, None for one that takes them one by one. may_speak: whether what serves now may
+    be live at all.
     """
 
     analyzer: Analyze
@@ -41,11 +46,13 @@ class Intake:
     line: PatientLine = field(default_factory=PatientLine)
     storage_seconds: float = 10.0
     classify_together: ClassifyTogether | None = None
+    may_speak: Callable[[], bool] = _always
 
     def context(self, door: Door, correlation_id: str, sender: str | None = None) -> RequestContext:
         """The context of one request, received now."""
+        mode = self.mode if self.may_speak() else Mode.SILENT
         return RequestContext(
-            door=door, received_at=self.clock(), correlation_id=correlation_id, sender=sender, mode=self.mode
+            door=door, received_at=self.clock(), correlation_id=correlation_id, sender=sender, mode=mode
         )
 
     async def decode(self, work: Callable[[], T]) -> T:
@@ -63,10 +70,12 @@ class Intake:
         read: Callable[[], Recording],
         context: RequestContext,
         finish: Callable[[Recording, Analysis], T],
+        digest: str | None = None,
     ) -> tuple[Analysis, T]:
         """Classify and map, with what a door does before (`read`) and after it (`finish`) in the same visit to the
-        lane; recordings that wait are classified together. Raises Overloaded, ModelUnavailable, or what they raise."""
-        job = Job(carried(read), context, carried(finish))
+        lane; recordings that wait are classified together. digest: of the signal, where it is known. Raises Overloaded,
+        ModelUnavailable, or what they raise."""
+        job = Job(carried(read), context, carried(finish), digest)
         outcome: tuple[Analysis, T] = await self.lane.run_together(self._together, job)
         self.metrics.analysed(outcome[0])
         return outcome

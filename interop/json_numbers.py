@@ -29,7 +29,7 @@ def numbers(content: bytes) -> NDArray[np.float64] | None:
     """A JSON array of nothing but numbers."""
     try:
         found = _parsers.parser.parse(content)
-        return _buffer(found) if isinstance(found, simdjson.Array) and content.count(b"[") == 1 else None
+        return _buffer(found) if isinstance(found, simdjson.Array) and content.find(b"[", 1) < 0 else None
     except _UNREADABLE:
         return None
 

@@ -17,9 +17,9 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar, copy_context
 from datetime import UTC, datetime
+from random import getrandbits
 from types import TracebackType
 from typing import Any, ParamSpec, TextIO, TypeVar
-from uuid import uuid4
 
 import orjson
 
@@ -31,7 +31,7 @@ correlation: ContextVar[str] = ContextVar("correlation_id", default=NO_CORRELATI
 
 # uvicorn.access and the HTTP clients print URLs at INFO, and a URL may name a patient.
 URL_LOGGERS = ("uvicorn.access", "httpx", "httpcore")
-# Alembic tells at every look at the schema, and a readiness probe looks, what kind of database it sees.
+# Alembic tells what kind of database it sees.
 CHATTY_LOGGERS = ("alembic",)
 MAX_FRAMES = 20  # the innermost of each exception; deeper ones are frameworks
 STANDARD_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
@@ -41,8 +41,9 @@ log = logging.getLogger(__name__)
 
 
 def new_correlation_id() -> str:
-    """A random id for a request that came without one."""
-    return uuid4().hex
+    """A random id for a request that came without one. It must be unlike the others, not hard to guess: so the system
+    is not asked, at whose every call another thread takes the interpreter."""
+    return f"{getrandbits(128):032x}"
 
 
 def carried(work: Callable[P, T]) -> Callable[P, T]:

@@ -7,6 +7,7 @@ keeps the number of series bounded and patient data out.
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
@@ -26,6 +27,24 @@ DURATION = (2.5, 5.0, 7.3, 10.0, 10.5, 15.0, 30.0, 60.0)
 
 # Upper ends of the age groups that fairness reports use; years.
 AGE_GROUPS = ((18.0, "0-17"), (40.0, "18-39"), (60.0, "40-59"), (75.0, "60-74"), (float("inf"), "75+"))
+
+
+class ModelChange(StrEnum):
+    """What came of an activation in this process. `failed`: the model before it goes on serving."""
+
+    TAKEN_UP = "taken-up"
+    FAILED = "failed"
+
+
+class CacheOutcome(StrEnum):
+    """Where a lookup in the feature cache ended. `corrupt`: its row is not what was stored. `unavailable`: the table
+    failed or did not answer in time. After these two and a miss everything is calculated."""
+
+    HIT_MEMORY = "hit_memory"
+    HIT_TABLE = "hit_table"
+    MISS = "miss"
+    CORRUPT = "corrupt"
+    UNAVAILABLE = "unavailable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +72,8 @@ COUNTERS: Mapping[str, Family] = {
     "ecg_archived_total": Family("Analyses of recordings older than the acute window"),
     "ecg_analyses_group_total": Family("Analyses by sex and age group of the patient", ("sex", "age_group")),
     "ecg_deliveries_total": Family("Attempts to deliver outbound results", ("outcome",)),
+    "ecg_model_changes_total": Family("Activations of another model that this process took up or not", ("outcome",)),
+    "ecg_feature_cache_total": Family("Lookups in the feature cache", ("outcome",)),
     "ecg_http_requests_total": Family("HTTP requests", ("method", "route", "status")),
 }
 GAUGES: Mapping[str, Family] = {
@@ -169,6 +190,14 @@ class Metrics:
         self._gauges["ecg_model_info"].clear()
         self._gauges["ecg_model_info"].labels(info.name, info.version, info.status, info.sha256).set(1)
 
+    def model_change(self, outcome: ModelChange) -> None:
+        """Another model was activated, and this process took it up or failed to."""
+        self._counters["ecg_model_changes_total"].labels(outcome).inc()
+
+    def looked_up(self, outcome: CacheOutcome) -> None:
+        """Something was looked up in the feature cache."""
+        self._counters["ecg_feature_cache_total"].labels(outcome).inc()
+
     def exposition(self) -> tuple[bytes, str]:
         """The text of all metrics and its content type."""
         self._gauges["ecg_uptime_seconds"].set(time.time() - self._started)
@@ -185,6 +214,10 @@ class Metrics:
             self._counters["ecg_recommendations_total"].labels(urgency)
         for superclass in Superclass:
             self._counters["ecg_diagnoses_total"].labels(superclass)
+        for outcome in ModelChange:
+            self._counters["ecg_model_changes_total"].labels(outcome)
+        for found in CacheOutcome:
+            self._counters["ecg_feature_cache_total"].labels(found)
 
 
 def age_group(age: float | None) -> str:

@@ -9,11 +9,13 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 
 from actions.analysis import Analysis, RequestContext
-from audit.packed import Packed, pack
+from audit.packed import Hashed, Packed, pack, pack_and_hash
 from audit.records import QueueRow, Received
+from inference.digest import signal_digest
 from inference.recording import Recording
 from interop.intake import Intake
-from interop.record import Origin, Prepared, PreparedEcg, prepare, prepare_ecg
+from interop.record import Origin, Prepared, PreparedEcg, prepare, render_ecg
+from interop.resources.documents import Indexed
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +32,12 @@ def _nothing(_: Analysis) -> tuple[QueueRow, ...]:
     return ()
 
 
-@dataclass(slots=True)
-class _Beside:
-    """What goes on beside the analysis of an ECG."""
+@dataclass(frozen=True, slots=True)
+class _Packed:
+    """What is made beside the analysis of an ECG."""
 
-    ecg: PreparedEcg
-    packed_content: Future[Packed]
-    packed_ecg: Future[Packed]
+    content: Hashed
+    ecg: Packed
 
 
 @dataclass(slots=True, kw_only=True)
@@ -51,27 +52,27 @@ class Passage:
     read: Callable[[], Recording]
     digest: str | None = None
     outbox: Callable[[Analysis], tuple[QueueRow, ...]] = _nothing
-    _beside: _Beside | None = field(default=None, init=False)
+    _begun: tuple[Indexed, Future[_Packed]] | None = field(default=None, init=False)
 
     async def analysed(self) -> tuple[Analysis, Outputs]:
         """Raises Overloaded, ModelUnavailable, and what `read` raises."""
-        return await self.intake.analyze_within(self._start, self.context, self._finish)
+        return await self.intake.analyze_within(self._start, self.context, self._finish, self.digest)
 
     def _start(self) -> Recording:
-        recording, lane = self.read(), self.intake.lane
+        recording = self.read()
         identity, at = str(self.intake.ids()), self.intake.clock()
-        ecg = prepare_ecg(recording, origin=self.origin, id=identity, at=at, digest=self.digest)
-        self._beside = _Beside(
-            ecg,
-            lane.beside(lambda: pack(self.received.content)),
-            lane.beside(lambda: pack(ecg.observation.document.content)),
-        )
+        ecg = render_ecg(recording, origin=self.origin, id=identity, at=at)
+        self._begun = ecg, self.intake.lane.beside(lambda: self._pack(ecg))
         return recording
 
+    def _pack(self, ecg: Indexed) -> _Packed:
+        return _Packed(content=pack_and_hash(self.received.content), ecg=pack(ecg.document.content))
+
     def _finish(self, recording: Recording, analysis: Analysis) -> Outputs:
-        assert self._beside is not None, "the lane reads before it finishes"
-        ecg = self._beside.ecg
-        ecg = replace(ecg, observation=ecg.observation.packed(self._beside.packed_ecg.result()))
+        assert self._begun is not None, "the lane reads before it finishes"
+        observation, packing = self._begun
+        packed = packing.result()
+        digest = analysis.computed.digest if analysis.computed else self.digest or signal_digest(recording)
+        ecg = PreparedEcg(observation=observation.packed(packed.ecg), digest=digest)
         prepared = prepare(analysis, recording=recording, origin=self.origin, ids=self.intake.ids, ecg=ecg)
-        received = replace(self.received, packed=self._beside.packed_content.result())
-        return Outputs(recording, received, prepared, self.outbox(analysis))
+        return Outputs(recording, replace(self.received, packed=packed.content), prepared, self.outbox(analysis))

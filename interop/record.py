@@ -6,7 +6,7 @@ a dozen documents) can be done before, by `prepare`, outside the database writer
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,7 +15,7 @@ import orjson
 from actions.analysis import Analysis, Mode
 from actions.ports import Ids
 from actions.serialize import to_json
-from audit.packed import pack
+from audit.packed import pack_and_hash
 from audit.records import (
     AcknowledgementState,
     AnalysisRow,
@@ -23,17 +23,20 @@ from audit.records import (
     AuditEvent,
     Criterion,
     Document,
+    FeatureRow,
     ProcessingState,
     QueueRow,
     Received,
     Search,
     UnitOfWork,
 )
+from inference.digest import signal_digest
 from inference.errors import Duplicate, InternalError
 from inference.recording import Recording
+from interop.feature_row import to_row
 from interop.resources.documents import Indexed, indexed
 from interop.resources.identifiers import Identifier
-from interop.resources.observation import ReceivedObservation, render_observation, signal_digest, stored
+from interop.resources.observation import ReceivedObservation, render_observation, stored
 from interop.resources.origin import Origin
 from interop.resources.report import Rendered, render
 
@@ -43,9 +46,9 @@ __all__ = [
     "PreparedEcg",
     "Recorded",
     "prepare",
-    "prepare_ecg",
     "record",
     "record_unanalysed",
+    "render_ecg",
 ]
 
 IDENTIFIER_SCOPE = "Observation.identifier"
@@ -62,11 +65,13 @@ class PreparedEcg:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """The documents of one analysis, ready to be stored. detail: the Analysis as JSON."""
+    """The documents of one analysis, ready to be stored. detail: the Analysis as JSON. features: what was calculated
+    for it, where that is new."""
 
     ecg: PreparedEcg
     rendered: Rendered
     detail: bytes
+    features: FeatureRow | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,23 +88,28 @@ class Recorded:
     created: bool
 
 
-def prepare_ecg(
-    recording: Recording, *, origin: Origin, id: str, at: datetime, digest: str | None = None
-) -> PreparedEcg:
-    """Render the ECG itself, which needs no analysis. Pure. digest: of the signal, where it is known."""
-    return PreparedEcg(observation=_observation(recording, origin, id, at), digest=digest or signal_digest(recording))
+def render_ecg(recording: Recording, *, origin: Origin, id: str, at: datetime) -> Indexed:
+    """The ECG itself: as it came, or rendered where it came otherwise. It is the sender's, so never tagged silent. It
+    needs no analysis. Pure."""
+    if origin.observation is not None:
+        return _as_received(origin.observation, id, at)
+    subject, identifiers = origin.subject_reference(), origin.observation_identifiers
+    return indexed(render_observation(recording, id=id, subject=subject, identifiers=identifiers, issued=at), at)
 
 
 def prepare(
     analysis: Analysis, *, recording: Recording, origin: Origin, ids: Ids, ecg: PreparedEcg | None = None
 ) -> Prepared:
-    """Render everything. Pure. ecg: the outcome of `prepare_ecg` for the same arguments."""
-    ecg = ecg or prepare_ecg(recording, origin=origin, id=str(ids()), at=analysis.analyzed_at)
+    """Render everything. Pure. ecg: the outcome of `render_ecg` for the same arguments, where it is there already."""
+    if ecg is None:
+        observation = render_ecg(recording, origin=origin, id=str(ids()), at=analysis.analyzed_at)
+        ecg = PreparedEcg(observation=observation, digest=signal_digest(recording))
     observation_id = ecg.observation.document.id
     return Prepared(
         ecg=ecg,
         rendered=render(analysis, recording=recording, origin=origin, observation_id=observation_id, ids=ids),
         detail=to_json(analysis),
+        features=to_row(analysis.computed) if analysis.computed and analysis.computed.is_new else None,
     )
 
 
@@ -111,12 +121,12 @@ def record(
     received: Received,
     origin: Origin,
     ids: Ids,
-    answer: Callable[[Recorded], bytes] | None = None,
+    answer: bytes | None = None,
     outbox: Sequence[QueueRow] = (),
     acknowledgement: AcknowledgementState = AcknowledgementState.NOT_OWED,
     prepared: Prepared | None = None,
 ) -> Recorded:
-    """Store one analysed ECG. prepared: the outcome of `prepare` for the same arguments.
+    """Store one analysed ECG. prepared: the outcome of `prepare` for the same arguments. answer: what the sender gets.
 
     The same identifier with the same signal gives back what is there already; without an identifier nothing is ever
     merged. Raises Duplicate when an identifier is held by another signal, or only some of them are held.
@@ -124,13 +134,10 @@ def record(
     prepared = prepared or prepare(analysis, recording=recording, origin=origin, ids=ids)
     owner = _claim(uow, _identifiers(origin), prepared.ecg.observation.document, prepared.ecg.digest)
     if owner is not None:
-        recorded = _existing(uow, owner, analysis, received, acknowledgement)
-    else:
-        recorded = _new(uow, prepared, analysis, received, acknowledgement)
-        for row in outbox:
-            uow.outbox.add(row)
-    if answer is not None:
-        uow.inbox.set_answer(recorded.inbox_id, answer(recorded), acknowledgement)
+        return _existing(uow, owner, analysis, received, acknowledgement, answer)
+    recorded = _new(uow, prepared, analysis, received, acknowledgement, answer)
+    for row in outbox:
+        uow.outbox.add(row)
     return recorded
 
 
@@ -154,14 +161,6 @@ def record_unanalysed(
 def _identifiers(origin: Origin) -> tuple[Identifier, ...]:
     received = origin.observation.identifiers if origin.observation else ()
     return tuple(dict.fromkeys((*received, *origin.observation_identifiers)))
-
-
-def _observation(recording: Recording, origin: Origin, id: str, at: datetime) -> Indexed:
-    """The ECG itself: as it came, or rendered where it came otherwise. It is the sender's, so never tagged silent."""
-    if origin.observation is not None:
-        return _as_received(origin.observation, id, at)
-    subject, identifiers = origin.subject_reference(), origin.observation_identifiers
-    return indexed(render_observation(recording, id=id, subject=subject, identifiers=identifiers, issued=at), at)
 
 
 def _as_received(observation: ReceivedObservation, id: str, at: datetime) -> Indexed:
@@ -192,11 +191,16 @@ def _new(
     analysis: Analysis,
     received: Received,
     acknowledgement: AcknowledgementState,
+    answer: bytes | None,
 ) -> Recorded:
     rendered = prepared.rendered
-    inbox_id = uow.inbox.add(received, ProcessingState.ANALYSED, acknowledgement, analysis_id=str(analysis.id))
+    inbox_id = uow.inbox.add(
+        received, ProcessingState.ANALYSED, acknowledgement, analysis_id=str(analysis.id), answer=answer
+    )
     _create(uow, prepared, silent=analysis.mode is Mode.SILENT)
     uow.analyses.add(_row(analysis, inbox_id, received, prepared.detail))
+    if prepared.features is not None:
+        uow.features.add(prepared.features, analysis.analyzed_at)
     uow.trail.append(_analysed(analysis, prepared, received))
     return Recorded(
         analysis=analysis,
@@ -211,30 +215,35 @@ def _new(
 
 def _create(uow: UnitOfWork, prepared: Prepared, *, silent: bool) -> None:
     """All documents, in as few statements as silence allows; a Device only the first time that it appears."""
-    by_id = sorted(prepared.rendered.devices, key=lambda device: device.document.id)  # as in _claim
-    devices = [device for device in by_id if _is_new(uow, device)]
+    rendered = prepared.rendered
+    by_id = sorted(rendered.devices, key=lambda device: str(device["id"]))  # as in _claim
+    devices = [rendered.as_document(device) for device in by_id if _is_new(uow, device["id"])]
     shown = [(item.document, item.index) for item in (prepared.ecg.observation, *devices)]
-    results = [(item.document, item.index) for item in prepared.rendered.owned]
+    results = [(item.document, item.index) for item in rendered.owned]
     if silent:
         uow.documents.create_all(results, silent=True)
         results = []
     uow.documents.create_all([*shown, *results])
 
 
-def _is_new(uow: UnitOfWork, device: Indexed) -> bool:
-    owner = f"Device/{device.document.id}"
-    return uow.documents.claim(DEVICE_SCOPE, device.document.id, owner, "") is None
+def _is_new(uow: UnitOfWork, device_id: str) -> bool:
+    return uow.documents.claim(DEVICE_SCOPE, device_id, f"Device/{device_id}", "") is None
 
 
 def _existing(
-    uow: UnitOfWork, owner: str, analysis: Analysis, received: Received, acknowledgement: AcknowledgementState
+    uow: UnitOfWork,
+    owner: str,
+    analysis: Analysis,
+    received: Received,
+    acknowledgement: AcknowledgementState,
+    answer: bytes | None,
 ) -> Recorded:
     """What the first analysis of the same ECG left. The item itself is kept: it did come."""
     observation = _read(uow, owner)
     report = _found(uow, "DiagnosticReport", "result", owner)
     provenance = _found(uow, "Provenance", "target", f"DiagnosticReport/{report.id}")
     targets = [target["reference"] for target in orjson.loads(provenance.content)["target"]]
-    inbox_id = uow.inbox.add(received, ProcessingState.ANALYSED, acknowledgement, analysis_id=report.id)
+    inbox_id = uow.inbox.add(received, ProcessingState.ANALYSED, acknowledgement, analysis_id=report.id, answer=answer)
     return Recorded(
         analysis=analysis,
         inbox_id=inbox_id,
@@ -293,7 +302,7 @@ def _analysed(analysis: Analysis, prepared: Prepared, received: Received) -> Aud
         "model": {"name": model.name, "version": model.version, "sha256": model.sha256} if model else None,
         "policy": {"name": policy.name, "version": policy.version, "sha256": policy.sha256},
         "signal_sha256": prepared.ecg.digest,
-        "content_sha256": (received.packed or pack(received.content)).sha256,
+        "content_sha256": (received.packed or pack_and_hash(received.content)).sha256,
     }
     return _entry(event, analysis.analyzed_at, f"DiagnosticReport/{analysis.id}", received, payload)
 

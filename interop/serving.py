@@ -79,5 +79,5 @@ def tune_interpreter() -> None:
 def settle_memory() -> None:
     """To be called when everything is loaded: what is there now stays, and the collector need not look at it again. A
     full collection would stop the process for a tenth of a second."""
-    gc.collect()
     gc.freeze()
+    gc.enable()

@@ -94,8 +94,20 @@ class Settings(BaseSettings):
         timedelta(seconds=10), gt=timedelta(0), description="time for the database to answer before 503 / AE"
     )
     queue_limit: int = Field(64, ge=1, description="ECGs that may wait for the inference lane before 503 / AE")
+    feature_cache_memory: int = Field(
+        1000, ge=0, description="recordings whose features and probabilities are kept in memory (5 KB each), 0 for none"
+    )
+    feature_cache_rows: int = Field(
+        10_000, ge=0, description="the same in the database (2 KB each), the newest so many, 0 for none"
+    )
     auth: Auth = Field(Auth.NONE, description="none: loopback only, unless allow_anonymous")
     allow_anonymous: bool = Field(False, description="serve HTTP beyond loopback without authorization")
+    mlflow_uri: str = Field(
+        "sqlite:///var/mlflow.db", description="MLflow's store for training and promotion: SQLite file or server"
+    )
+    mlflow_artifacts: Path = Field(
+        Path("var/mlartifacts"), description="folder of MLflow's plots and models beside an SQLite store"
+    )
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="level of the JSON log")
 
     @field_validator("time_zone")
@@ -138,6 +150,11 @@ class Settings(BaseSettings):
         if not self.mllp_allow:
             raise ValueError(f"MLLP on {self.host} needs ECG_MLLP_ALLOW (a list of peers)")
         return self
+
+    @property
+    def has_feature_cache(self) -> bool:
+        """Whether anything that was calculated is kept at all."""
+        return self.feature_cache_memory > 0 or self.feature_cache_rows > 0
 
     @property
     def is_loopback(self) -> bool:

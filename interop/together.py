@@ -26,11 +26,13 @@ class ClassifyTogether(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Job:
-    """One request. read: gives the recording. finish: what the door makes of the outcome, in the same thread."""
+    """One request. read: gives the recording. finish: what the door makes of the outcome, in the same thread. digest:
+    of the signal, where it is known."""
 
     read: Callable[[], Recording]
     context: RequestContext
     finish: Callable[[Recording, Analysis], Any]
+    digest: str | None = None
 
 
 @dataclass(slots=True)
@@ -46,7 +48,7 @@ class _Course:
     @property
     def waits(self) -> bool:
         """Whether there is something to classify."""
-        return self.failure is None and self.begun is not None and self.begun.usable
+        return self.failure is None and self.begun is not None and self.begun.waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class Together:
 
     def _begun(self, job: Job) -> _Course:
         try:
-            return _Course(job, self.analyze.begin(job.read(), job.context))
+            return _Course(job, self.analyze.begin(job.read(), job.context, job.digest))
         except Exception as error:  # noqa: BLE001 - belongs to this job's caller, who gets it
             return _Course(job, failure=error)
 

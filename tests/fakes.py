@@ -5,9 +5,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
 
+import numpy as np
+from numpy.typing import NDArray
+
+from actions.computed import Computed
 from inference.labels import Superclass
+from inference.measurements import Measurements
 from inference.prediction import ModelInfo, ModelStatus, Prediction
 from inference.prepare import ModelInput
+from inference.recording import Recording
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 
@@ -35,6 +41,27 @@ class FakeClassify:
     def __call__(self, windows: Sequence[ModelInput]) -> Prediction:
         self.calls.append(tuple(windows))
         return self.prediction
+
+
+@dataclass(slots=True)
+class FakeCache:
+    """A feature cache that knows the chosen thing of every recording, or nothing; what it is given and told to keep.
+    It is its own lookup."""
+
+    known: Computed | None = None
+    asked: list[tuple[Recording, str | None]] = field(default_factory=list)
+    kept: list[Computed] = field(default_factory=list)
+
+    def look_up(self, recording: Recording, digest: str | None = None) -> "FakeCache":
+        self.asked.append((recording, digest))
+        return self
+
+    def found(self) -> Computed | None:
+        return self.known
+
+    def keep(self, features: NDArray[np.float32], measurements: Measurements, prediction: Prediction) -> Computed:
+        self.kept.append(Computed("digest", b"key", features, measurements, prediction))
+        return self.kept[-1]
 
 
 @dataclass(slots=True)

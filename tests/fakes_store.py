@@ -12,6 +12,7 @@ from audit.records import (
     AnalysisRow,
     AuditEntry,
     Document,
+    FeatureRow,
     InboxRow,
     IndexRow,
     Page,
@@ -127,6 +128,10 @@ class FakeDocuments:
             self.claims[(scope, key)] = (owner, digest)
         return held
 
+    def owner(self, scope: str, key: str) -> str | None:
+        held = self.claims.get((scope, key))
+        return held[0] if held else None
+
 
 @dataclass(slots=True)
 class FakeOutbox:
@@ -184,6 +189,25 @@ class FakeAnalyses:
 
 
 @dataclass(slots=True)
+class FakeFeatures:
+    """Rows of the feature cache by key, the oldest first."""
+
+    rows: dict[bytes, FeatureRow] = field(default_factory=dict)
+
+    def add(self, row: FeatureRow, at: datetime) -> None:
+        self.rows.setdefault(row.key, row)
+
+    def find(self, key: bytes) -> FeatureRow | None:
+        return self.rows.get(key)
+
+    def prune(self, newest: int, at_most: int) -> int:
+        old = list(self.rows)[: max(0, min(at_most, len(self.rows) - newest))]
+        for key in old:
+            del self.rows[key]
+        return len(old)
+
+
+@dataclass(slots=True)
 class FakeTrail:
     """Audit entries in order."""
 
@@ -201,6 +225,7 @@ class FakeUnitOfWork:
     documents: FakeDocuments = field(default_factory=FakeDocuments)
     outbox: FakeOutbox = field(default_factory=FakeOutbox)
     analyses: FakeAnalyses = field(default_factory=FakeAnalyses)
+    features: FakeFeatures = field(default_factory=FakeFeatures)
     trail: FakeTrail = field(default_factory=FakeTrail)
 
     @property

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from inference.digest import signal_digest
 from interop.hl7.message import parse
 from interop.hl7.oru import decode
 from interop.hl7.senders import load_senders
@@ -48,9 +49,7 @@ def test_no_two_messages_share_an_identifier_or_a_signal() -> None:
     assert (decode(first, sender).recording.signal != decode(second, sender).recording.signal).sum() == 1
     posted = [observation.parse(messages.observations()[0].fill(number)) for number in (1, 2)]
     assert posted[0].identifiers != posted[1].identifiers
-    assert observation.signal_digest(observation.to_recording(posted[0])) != observation.signal_digest(
-        observation.to_recording(posted[1])
-    )
+    assert signal_digest(observation.to_recording(posted[0])) != signal_digest(observation.to_recording(posted[1]))
     predicted = [read(messages.predictions()[0].fill(number), now).signal for number in (1, 2)]
     assert (predicted[0] != predicted[1]).sum() == 1
 

@@ -8,16 +8,18 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from inference.artifact import CARD_FILE
-from inference.labels import SUPERCLASS_NAMES, Superclass
-from training.scores import Assessment, Interval
+from training.groups import GroupScore
+from training.readme import readme
+from training.scores import Assessment
+
+if TYPE_CHECKING:  # only what judges fairness needs fairlearn
+    from training.fairness import FairnessReport
 
 README_FILE = "README.md"
 DIGITS = 4
-
-TOO_FEW = "too few to judge"
 
 INTENDED_USE = (
     "Decision support on resting 12-lead ECGs of adults, for research and evaluation: probabilities of five diagnostic "
@@ -61,114 +63,31 @@ def file_sha256(path: Path) -> str:
 
 def assessment_json(assessment: Assessment) -> dict[str, Any]:
     """As it stands in the card's `metrics`."""
-    classes = {c: rounded(asdict(scores)) for c, scores in assessment.classes.items()}
-    return {
-        "recordings": assessment.recordings,
-        "macro_auc": rounded(asdict(assessment.macro_auc)),
-        "classes": classes,
-    }
+    found: dict[str, Any] = rounded(asdict(assessment))
+    return found
 
 
-def group_json(recordings: int, macro_auc: Interval | None) -> dict[str, Any]:
-    """As it stands in the card's `groups`. macro_auc: None when there are too few."""
-    judgement = TOO_FEW if macro_auc is None else "judged"
-    return {
-        "recordings": recordings,
-        "macro_auc": None if macro_auc is None else rounded(asdict(macro_auc)),
-        "judgement": judgement,
-    }
+def group_json(score: GroupScore) -> dict[str, Any]:
+    """As it stands in the card's `groups`."""
+    return {**rounded(asdict(score)), "judgement": score.judgement}
 
 
-def readme(card: Mapping[str, Any]) -> str:
-    """The card in readable form, Markdown."""
-    int8 = [_int8(card["int8"])] if "int8" in card else []
-    sections = [_heading(card), _uses(card), _scores(card), *int8, _groups(card), _origin(card)]
-    return "\n\n".join(sections) + "\n"
+def add_fairness(folder: Path, report: "FairnessReport") -> None:
+    """Write a fairness report into a model's card."""
+    write_card(folder, {**read_card(folder), "fairness": rounded(report.to_json())})
+
+
+def add_figures(folder: Path, figures: Mapping[Path, str]) -> None:
+    """Show figures that lie in the model's folder on its card. figures: path -> what it shows."""
+    shown = {path.relative_to(folder).as_posix(): title for path, title in figures.items()}
+    card = read_card(folder)
+    write_card(folder, {**card, "figures": {**card.get("figures", {}), **shown}})
 
 
 def rounded(value: Any) -> Any:
     """Every float in a JSON value to the digits that a card shows."""
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {key: rounded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(item) for item in value]
     return round(value, DIGITS) if isinstance(value, float) else value
-
-
-def _heading(card: Mapping[str, Any]) -> str:
-    status = {
-        "candidate": "**Candidate: it has not passed the promotion gate**, and says so in every result.",
-        "champion": "Champion: it has passed the promotion gate.",
-    }[card["status"]]
-    network = card["network"]
-    return (
-        f"# {card['name']} {card['version']}\n\n{status}\n\n"
-        f"{network['architecture']}; {network['parameters']:,} parameters; ONNX opset {network['opset']}. The ONNX "
-        f"file and the torch weights agree within {network['parity']:.0e} on real recordings."
-    )
-
-
-def _uses(card: Mapping[str, Any]) -> str:
-    limits = "\n".join(f"- {limit}" for limit in card["limits"])
-    return f"## Intended use\n\n{card['intended_use']}\n\n{limits}"
-
-
-def _scores(card: Mapping[str, Any]) -> str:
-    parts = ["## Scores\n\nROC AUC with 95 % bootstrap interval; sensitivity and specificity at the card's thresholds."]
-    for split, metrics in card["metrics"].items():
-        rows = [
-            f"| {SUPERCLASS_NAMES[c]} ({c}) | {scores['positives']} | {_interval(scores['auc'])} "
-            f"| {_number(scores['sensitivity'])} | {_number(scores['specificity'])} | {card['thresholds'][c]} |"
-            for c in Superclass
-            for scores in [metrics["classes"][c]]
-        ]
-        parts.append(
-            f"**{split}**, {metrics['recordings']} recordings: macro-AUC {_interval(metrics['macro_auc'])}\n\n"
-            "| class | positives | AUC | sensitivity | specificity | threshold |\n|---|---|---|---|---|---|\n"
-            + "\n".join(rows)
-        )
-    return "\n\n".join(parts)
-
-
-def _int8(int8: Mapping[str, Any]) -> str:
-    val, calibration = int8["val"], int8["calibration"]
-    return (
-        f"## In 8-bit integers\n\n`model.int8.onnx` runs instead of `model.onnx` where it is faster. {int8['method']}; "
-        f"calibrated on {calibration['recordings']} recordings of {calibration['split']}.\n\n"
-        f"On val, {val['recordings']} recordings: macro-AUC {val['int8_macro_auc']:.4f} (fp32 "
-        f"{val['fp32_macro_auc']:.4f}); probabilities differ by {val['mean_difference']:.4f} on average and by "
-        f"{val['largest_difference']:.3f} at most; {val['decisions_changed']} of "
-        f"{val['recordings'] * len(Superclass)} decisions changed. All other figures here are those of fp32."
-    )
-
-
-def _groups(card: Mapping[str, Any]) -> str:
-    rows = [
-        f"| {kind} | {name} | {group['recordings']} | {_interval(group['macro_auc'])} | {group['judgement']} |"
-        for kind, groups in card["groups"].items()
-        for name, group in groups.items()
-    ]
-    table = "| by | group | recordings | macro-AUC | |\n|---|---|---|---|---|\n" + "\n".join(rows)
-    return f"## Groups of patients (validation fold, where age and sex are known)\n\n{table}"
-
-
-def _origin(card: Mapping[str, Any]) -> str:
-    data, preprocessing = card["data"], card["preprocessing"]
-    splits = "\n".join(
-        f"- {name}: " + ", ".join(f"{count} {kind}" for kind, count in counts.items())
-        for name, counts in data["splits"].items()
-    )
-    files = "\n".join(f"- `{name}` {sha256}" for name, sha256 in card["files"].items())
-    return (
-        f"## Origin\n\n{data['source']} ({data['licence']}). {data['citation']}.\n\n{splits}\n\n"
-        f"Made {card['created']} from commit {card['commit'] or '(not committed)'}, preprocessing "
-        f"{preprocessing['version']}, features {card['features']['version']}. SHA-256:\n\n{files}"
-    )
-
-
-def _interval(interval: Mapping[str, float] | None) -> str:
-    if interval is None:
-        return "-"
-    return f"{interval['value']:.3f} ({interval['low']:.3f} to {interval['high']:.3f})"
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"

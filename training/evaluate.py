@@ -10,47 +10,38 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from inference.artifact import MODELS, Artifact, load_artifact
 from inference.classifier import Classifier, load_classifier
 from inference.labels import Superclass
 from inference.precision import Precision
 from inference.prepare import ModelInput
-from inference.recording import Sex
 from training.card import assessment_json, group_json, read_card, write_card
 from training.commit import current_commit
-from training.datasets.prepared import Prepared, Progress, load_prepared
-from training.datasets.ptbxl import Entry, Rate, Split, read_index
+from training.datasets.entry import Entry, Split
+from training.datasets.prepared import Prepared, load_prepared
+from training.datasets.preparing import Progress
+from training.datasets.ptbxl import Rate, read_index
+from training.groups import GroupScore, group_score, members
 from training.looks import Look, open_look
-from training.scores import Assessment, Interval, Labels, Probabilities, assess, bootstrap, macro_auc_or_nan
+from training.looks import looks as recorded_looks
+from training.scores import Assessment, Labels, Probabilities, assess
 
 LOOKS_FILE = "test_looks.jsonl"
+CACHE = Path("var/cache")
 BATCH = 32
 
-# Below this a group's AUC says more about the draw than about the model.
-MIN_GROUP = 20
-MIN_POSITIVES = 5  # of every superclass
 
-AGE_GROUPS = ((18.0, 40.0), (40.0, 60.0), (60.0, 80.0), (80.0, 131.0))  # years, the upper bound excluded
-
-
-@dataclass(frozen=True, slots=True)
-class GroupScore:
-    """One group of patients. macro_auc is None when there are too few of them."""
-
-    recordings: int
-    macro_auc: Interval | None
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Evaluation:
-    """A model on one split. groups: `sex` and `age` -> group -> score, where they are known."""
+    """A model on one set of recordings. name: as in the card's `metrics`. groups: `sex` and `age` -> group -> score,
+    where they are known. labels, probabilities: (recordings, 5), for plots."""
 
-    split: Split
-    rate: Rate
+    name: str
     assessment: Assessment
     groups: Mapping[str, Mapping[str, GroupScore]]
+    labels: Labels
+    probabilities: Probabilities
 
 
 def evaluate(
@@ -60,34 +51,83 @@ def evaluate(
     rate: Rate = Rate.HZ100,
     *,
     looks: Path = MODELS / LOOKS_FILE,
-    cache: Path = Path("var/cache"),
+    cache: Path = CACHE,
     on_prepared: Progress | None = None,
 ) -> Evaluation:
     """Evaluate the released model in `folder` on one split of a PTB-XL folder, and write the result into its card.
 
     Groups are written for the validation fold only. A look at the test split is appended to `looks`.
 
-    Raises ModelInvalid, ModelUnavailable, OSError when `looks` cannot be written, ValueError when the split has no
-    recordings that allow an AUC.
+    Raises ModelInvalid, ModelUnavailable, OSError when `looks` cannot be written, AlreadyLooked when the test split
+    has answered for this model, ValueError when the split has no recordings that allow an AUC.
     """
-    artifact = load_artifact(folder)
-    classifier = load_classifier(folder, precision=Precision.FP32)  # what is scored must not depend on the machine
+    artifact, classifier = _load(folder)
+    name = split.value if rate is Rate.HZ100 else f"{split.value}-500-hz"
     with _permission(artifact, split, looks) as look:
-        entries = read_index(data_folder, split, rate, look=look)
-        data = load_prepared(entries, cache, on_prepared)
-        probabilities = _classify(classifier, data)
-        assessment = assess(data.labels, probabilities, classifier.thresholds)
-        evaluation = Evaluation(split, rate, assessment, _groups(entries, data.labels, probabilities))
+        data = load_prepared(read_index(data_folder, split, rate, look=look), cache, on_prepared)
+        evaluation = _evaluate(name, classifier, data)
         if look is not None:
-            look.macro_auc = assessment.macro_auc.value
+            look.macro_auc = evaluation.assessment.macro_auc.value
+    _add_to_card(folder, evaluation)
+    if look is not None:
+        _count_looks(folder, artifact, looks)
+    return evaluation
+
+
+def evaluate_external(
+    folder: Path,
+    entries: Sequence[Entry],
+    name: str,
+    *,
+    cache: Path = CACHE,
+    on_prepared: Progress | None = None,
+) -> Evaluation:
+    """Evaluate the released model in `folder` on recordings of another source, such as
+    `open_dataset("chapman", path).external_entries()`, and write the result into its card as `external-<name>`.
+
+    Recordings that the service would refuse are left out. Raises ModelInvalid, ModelUnavailable, ValueError when the
+    recordings allow no AUC.
+    """
+    _, classifier = _load(folder)
+    data = load_prepared(entries, cache, on_prepared, drop_unusable=True)
+    evaluation = _evaluate(f"external-{name}", classifier, data)
     _add_to_card(folder, evaluation)
     return evaluation
 
 
-def _permission(artifact: Artifact, split: Split, looks: Path) -> AbstractContextManager[Look | None]:
+def _load(folder: Path) -> tuple[Artifact, Classifier]:
+    """What is scored must not depend on the machine: always the fp32 graph."""
+    return load_artifact(folder), load_classifier(folder, precision=Precision.FP32)
+
+
+def _permission(artifact: Artifact, split: Split, log: Path) -> AbstractContextManager[Look | None]:
     if split is not Split.TEST:
         return nullcontext()
-    return open_look(looks, commit=current_commit(Path(__file__).parent), sha256=artifact.info().sha256)
+    return open_look(log, commit=current_commit(Path(__file__).parent), sha256=artifact.info().sha256)
+
+
+def _evaluate(name: str, classifier: Classifier, data: Prepared) -> Evaluation:
+    probabilities = _classify(classifier, data)
+    patients = [e.patient_id for e in data.entries]
+    groups = members([e.sex for e in data.entries], [e.age for e in data.entries])
+    return Evaluation(
+        name=name,
+        assessment=assess(data.labels, probabilities, classifier.thresholds, patients),
+        groups={
+            kind: {
+                group: group_score(
+                    data.labels[rows],
+                    probabilities[rows],
+                    classifier.thresholds,
+                    [patient for patient, is_member in zip(patients, rows, strict=True) if is_member],
+                )
+                for group, rows in found.items()
+            }
+            for kind, found in groups.items()
+        },
+        labels=data.labels,
+        probabilities=probabilities,
+    )
 
 
 def _classify(classifier: Classifier, data: Prepared) -> Probabilities:
@@ -95,40 +135,25 @@ def _classify(classifier: Classifier, data: Prepared) -> Probabilities:
     found: list[list[float]] = []
     for start in range(0, len(data), BATCH):
         rows = range(start, min(start + BATCH, len(data)))
-        windows = [[ModelInput(np.array(data.signals[i]), data.features[i])] for i in rows]
+        windows = [[ModelInput(np.array(data.signals[i]), np.array(data.features[i]))] for i in rows]
         found += [[p.probabilities[c] for c in Superclass] for p in classifier.batch(windows)]
     return np.array(found, np.float32)
 
 
-def _groups(entries: Sequence[Entry], labels: Labels, probabilities: Probabilities) -> dict[str, dict[str, GroupScore]]:
-    def score(members: list[bool]) -> GroupScore:
-        rows = np.array(members, bool)
-        return _group_score(labels[rows], probabilities[rows])
-
-    return {
-        "sex": {sex.value: score([e.sex is sex for e in entries]) for sex in (Sex.FEMALE, Sex.MALE)},
-        "age": {
-            f"{low:g} to {high - 1:g}": score([e.age is not None and low <= e.age < high for e in entries])
-            for low, high in AGE_GROUPS
-        },
-    }
-
-
-def _group_score(labels: Labels, probabilities: Probabilities) -> GroupScore:
-    positives: NDArray[np.float32] = labels.sum(axis=0)
-    enough = len(labels) >= MIN_GROUP and min(positives.min(), (len(labels) - positives).min()) >= MIN_POSITIVES
-    if not enough:
-        return GroupScore(len(labels), None)
-    return GroupScore(len(labels), bootstrap(macro_auc_or_nan, labels, probabilities))
-
-
 def _add_to_card(folder: Path, evaluation: Evaluation) -> None:
     card = read_card(folder)
-    name = evaluation.split.value if evaluation.rate is Rate.HZ100 else f"{evaluation.split.value}-500-hz"
-    card["metrics"][name] = assessment_json(evaluation.assessment)
-    if name == Split.VAL.value:
+    card["metrics"][evaluation.name] = assessment_json(evaluation.assessment)
+    if evaluation.name == Split.VAL.value:
         card["groups"] = {
-            kind: {group: group_json(score.recordings, score.macro_auc) for group, score in scores.items()}
+            kind: {group: group_json(score) for group, score in scores.items()}
             for kind, scores in evaluation.groups.items()
         }
     write_card(folder, card)
+
+
+def _count_looks(folder: Path, artifact: Artifact, log: Path) -> None:
+    """How often the test split was asked, failed looks too: every one of them could have shaped a decision."""
+    all_looks = recorded_looks(log)
+    sha256 = artifact.info().sha256
+    own = sum(entry["sha256"] == sha256 for entry in all_looks)
+    write_card(folder, {**read_card(folder), "test_looks": {"of_this_model": own, "of_all_models": len(all_looks)}})

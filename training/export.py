@@ -1,7 +1,6 @@
 """From a finished run to a released model: torch weights -> ONNX, checked against each other, then int8 from that if it
 is good enough, with card and pointer."""
 
-import json
 import logging
 import shutil
 import warnings
@@ -20,24 +19,29 @@ from inference.classifier import onnx_runner
 from inference.features import FEATURE_NAMES, FEATURES_VERSION
 from inference.labels import Superclass
 from inference.network import EcgNetwork, Probabilities, load_network, parameter_count
+from inference.pointer import Step, activate
 from inference.prediction import ModelStatus
 from inference.prepare import MODEL_SAMPLES, PREPROCESSING_VERSION, preprocessing_hash
 from inference.recording import LEADS
 from training.card import DATA, INTENDED_USE, LIMITS, assessment_json, file_sha256, write_card
 from training.commit import current_commit
 from training.config import TrainingConfig
+from training.datasets.entry import Entry, Split
 from training.datasets.prepared import Prepared, load_prepared
-from training.datasets.ptbxl import Entry, Split, read_index
+from training.datasets.ptbxl import read_index
+from training.out_of_fold import OUT_OF_FOLD_FILE, OutOfFold
 from training.quantize import Int8, release_int8
+from training.run_folder import CONFIG_FILE
 from training.scores import assess, predict
-from training.train import CONFIG_FILE, WEIGHTS_FILE, training_entries
+from training.train import WEIGHTS_FILE, training_entries
 
 OPSET = 18
 MAX_PARITY = 1e-4  # largest accepted difference of a probability
 PARITY_RECORDINGS = 32
 DEFAULT_THRESHOLD = 0.3
+OUT_OF_FOLD = "out-of-fold"  # name of the cross-validation's figures in the card
 
-ARCHITECTURE = "1D ResNet-18 on 12 x 5,000 samples, joined with clinical features"
+ARCHITECTURE = "1D ResNet-18 on 12 x 5,000 samples, perceptron and boosted trees on clinical features, blended"
 
 
 class ParityBroken(Exception):
@@ -61,9 +65,11 @@ def export(
     cache: Path = Path("var/cache"),
     thresholds: Mapping[Superclass, float] | None = None,
 ) -> Exported:
-    """Release a finished run as `models/<name>/<version>`: a candidate, and the model that `champion.json` points to.
+    """Release a finished run as `models/<name>/<version>`: a candidate. The first release there becomes the one that
+    `champion.json` points to.
 
-    The card gets the scores on the validation fold; `training.evaluate` adds others. Every file there is replaced.
+    The card gets the scores on the validation fold, and those of networks trained by the same recipe on the recordings
+    that they were not shown in cross-validation; `training.evaluate` adds others. Every file there is replaced.
     Raises ParityBroken, before anything points to the model, FileNotFoundError when the run is not finished.
     """
     config = TrainingConfig.load(run / CONFIG_FILE)
@@ -82,9 +88,14 @@ def export(
         Split.VAL.value: _counts(entries),
     }
     card["metrics"] = {Split.VAL.value: assessment_json(assess(val.labels, predict(network, val), decided))}
+    if (run / OUT_OF_FOLD_FILE).is_file():
+        found = OutOfFold.load(run / OUT_OF_FOLD_FILE)
+        scores = assess(found.labels, found.probabilities, decided, found.patient_ids)
+        card["metrics"][OUT_OF_FOLD] = assessment_json(scores)
     write_card(folder, card)
     int8 = release_int8(folder, data_folder, cache=cache)
-    _point(models, config)
+    if not (models / POINTER_FILE).exists():  # the first release; after it, `promote` and `model activate` decide
+        activate(models, config.name, config.version, by="export", reason="", at=datetime.now(UTC), step=Step.RELEASE)
     return Exported(folder, parity, int8)
 
 
@@ -170,10 +181,8 @@ def _card(
 
 
 def _counts(entries: Sequence[Entry]) -> dict[str, int]:
-    labels = {e.ecg_id: e.labels for e in entries}  # one that comes at two sampling rates counts once
-    return {"recordings": len(labels), **{c.value: sum(c in found for found in labels.values()) for c in Superclass}}
-
-
-def _point(models: Path, config: TrainingConfig) -> None:
-    pointer = {"name": config.name, "version": config.version, "path": f"{config.name}/{config.version}"}
-    (models / POINTER_FILE).write_text(json.dumps(pointer, indent=2) + "\n")
+    labels = {e.recording_id: e.labels for e in entries}  # one that comes at two sampling rates counts once
+    return {
+        "recordings": len(labels),
+        **{c.value: sum(found.get(c, False) for found in labels.values()) for c in Superclass},
+    }

@@ -6,7 +6,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from training.train import Epoch
+from training.epochs import Epoch
 
 
 class TerminalProgress:
@@ -20,6 +20,7 @@ class TerminalProgress:
         self._progress = Progress(*columns, console=console)
         self._prepared = self._progress.add_task("prepare", total=None)
         self._epochs = self._progress.add_task("epochs", total=epochs)
+        self._stage = ""
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -34,9 +35,15 @@ class TerminalProgress:
         """Recordings prepared, of all."""
         self._progress.update(self._prepared, completed=done, total=total)
 
+    def on_stage(self, stage: str) -> None:
+        """A stage of `training.train` begins."""
+        self._stage = stage
+        self._progress.update(self._epochs, completed=0, description=stage)
+
     def on_batch(self, epoch: int, done: int, loss: float) -> None:
         """Batches done in an epoch, and the mean loss so far."""
-        self._progress.update(self._epochs, completed=epoch, description=f"epoch {epoch + 1}, loss {loss:.3f}")
+        description = f"{self._stage} epoch {epoch + 1}, loss {loss:.3f}".lstrip()
+        self._progress.update(self._epochs, completed=epoch, description=description)
 
     def on_epoch(self, epoch: Epoch) -> None:
         """A finished epoch."""

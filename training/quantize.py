@@ -25,8 +25,9 @@ from inference.artifact import INT8_FILE, ONNX_FILE
 from inference.classifier import Runner, onnx_runner
 from inference.labels import Superclass
 from training.card import file_sha256, read_card, rounded, write_card
+from training.datasets.entry import Split
 from training.datasets.prepared import Prepared, load_prepared
-from training.datasets.ptbxl import Split, read_index
+from training.datasets.ptbxl import read_index
 from training.scores import Probabilities, macro_auc
 from training.train import training_entries
 
@@ -39,7 +40,7 @@ TRUNK_OPERATORS = ("Conv", "Relu", "Add", "MaxPool", "AveragePool")
 TRUNK_END = "ReduceMax"  # over time: what follows is the heads
 METHOD = (
     "onnxruntime static quantization (QDQ): in the trunk activations uint8, weights int8 per channel in 7 bits; "
-    "features and heads fp32"
+    "everything that reads the features, heads and blend fp32"
 )
 
 

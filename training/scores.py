@@ -1,36 +1,62 @@
-"""Scores of a classifier: ROC AUC with bootstrap intervals, and what its thresholds do."""
+"""Scores of a classifier on one set of recordings: how it ranks, what its thresholds decide, how far its probabilities
+can be taken at their word. A label that is NaN is unknown and counts for nothing.
+"""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 from torch import nn
 
 from inference.labels import Superclass
+from training.bootstrap import Interval, Statistic, bootstrap, evaluate_once, interval, mean_of, ratio, resampled
 from training.datasets.prepared import Prepared
+from training.ranking import Probability, Truth, auc, average_precision
+from training.reliability import brier, calibration_error, recalibration
 
-BOOTSTRAP_RESAMPLES = 1000
-CONFIDENCE = 95.0  # per cent
 PREDICT_BATCH = 64
+
+# What a model must surpass to be promoted; the share of resamples above it says how sure that is.
+GOAL = 0.90
 
 COLUMNS = {superclass: column for column, superclass in enumerate(Superclass)}
 
-Labels = NDArray[np.float32]  # (recordings, 5)
+Labels = NDArray[np.float32]  # (recordings, 5) of 0, 1 and NaN for unknown
 Probabilities = NDArray[np.float32]  # (recordings, 5)
-Score = Callable[[Labels, Probabilities], float]
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A score with the bounds of its 95 % bootstrap interval."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassScores:
+    """One superclass. recordings: those whose label is known. A score is None where it is not defined, such as the
+    sensitivity without positives. f1, sensitivity, specificity: at the threshold. calibration_*: see
+    `training.reliability`."""
 
-    value: float
-    low: float
-    high: float
+    recordings: int
+    positives: int
+    auc: Interval | None
+    average_precision: Interval | None
+    f1: Interval | None
+    sensitivity: Interval | None
+    specificity: Interval | None
+    brier: Interval | None
+    calibration_error: Interval | None
+    calibration_slope: Interval | None
+    calibration_intercept: Interval | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assessment:
+    """A classifier on one set of recordings. share_above_goal: of the resamples, those whose macro-AUC is above
+    `GOAL`."""
+
+    recordings: int
+    patients: int
+    macro_auc: Interval
+    share_above_goal: float
+    macro_average_precision: Interval
+    classes: Mapping[Superclass, ClassScores]
 
 
 def predict(network: nn.Module, data: Prepared) -> Probabilities:
@@ -46,82 +72,77 @@ def predict(network: nn.Module, data: Prepared) -> Probabilities:
 
 
 def class_auc(labels: Labels, probabilities: Probabilities, superclass: Superclass) -> float:
-    """ROC AUC of one class, as the Mann-Whitney statistic; NaN when all recordings agree on the class.
-
-    scikit-learn's function checks its arguments for longer than this takes, and a bootstrap calls it 5,000 times.
-    """
+    """ROC AUC of one class; NaN when all recordings agree on it."""
     column = COLUMNS[superclass]
-    truth = labels[:, column] == 1
-    positives = np.count_nonzero(truth)
-    pairs = positives * (len(truth) - positives)
-    if pairs == 0:
-        return float("nan")
-    ranks = rankdata(probabilities[:, column])
-    return float((ranks[truth].sum() - positives * (positives + 1) / 2) / pairs)
+    return evaluate_once(auc(labels[:, column], probabilities[:, column]), len(labels))
 
 
 def macro_auc(labels: Labels, probabilities: Probabilities) -> float:
     """Mean over the classes that have both kinds of recordings. Raises ValueError when none has."""
-    scores = [auc for c in Superclass if not np.isnan(auc := class_auc(labels, probabilities, c))]
-    if not scores:
+    value = evaluate_once(macro_auc_statistic(labels, probabilities), len(labels))
+    if np.isnan(value):
         raise ValueError("no class has both positive and negative recordings")
-    return float(np.mean(scores))
+    return value
 
 
-def bootstrap(score: Score, labels: Labels, probabilities: Probabilities, seed: int = 0) -> Interval:
-    """Percentile bootstrap over recordings (Efron 1979). Resamples in which the score is not defined are left out."""
-    rng = np.random.default_rng(seed)
-    draws = (rng.integers(0, len(labels), len(labels)) for _ in range(BOOTSTRAP_RESAMPLES))
-    scores = [score(labels[rows], probabilities[rows]) for rows in draws]
-    tail = (100 - CONFIDENCE) / 2
-    low, high = np.nanpercentile(scores, [tail, 100 - tail])
-    return Interval(score(labels, probabilities), float(low), float(high))
+def macro_auc_statistic(labels: Labels, probabilities: Probabilities) -> Statistic:
+    """As `macro_auc`, for the bootstrap."""
+    return mean_of([auc(labels[:, c], probabilities[:, c]) for c in COLUMNS.values()])
 
 
-@dataclass(frozen=True, slots=True)
-class ClassScores:
-    """One superclass in one set of recordings. auc: None where all recordings agree. sensitivity and specificity are
-    those of the threshold, None without recordings of that kind."""
-
-    positives: int
-    auc: Interval | None
-    sensitivity: float | None
-    specificity: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Assessment:
-    """A classifier on one set of recordings."""
-
-    recordings: int
-    macro_auc: Interval
-    classes: Mapping[Superclass, ClassScores]
-
-
-def assess(labels: Labels, probabilities: Probabilities, thresholds: Mapping[Superclass, float]) -> Assessment:
-    """All scores of one set of recordings. Raises ValueError when no AUC can be calculated."""
+def assess(
+    labels: Labels,
+    probabilities: Probabilities,
+    thresholds: Mapping[Superclass, float],
+    patients: Sequence[str] | None = None,
+) -> Assessment:
+    """All scores of one set of recordings. patients: one per recording, for the intervals; None when each recording
+    is of another patient. Raises ValueError when no AUC can be calculated."""
+    value = macro_auc(labels, probabilities)
+    draws = resampled(macro_auc_statistic(labels, probabilities), len(labels), patients)
+    precision = mean_of([average_precision(labels[:, c], probabilities[:, c]) for c in COLUMNS.values()])
     return Assessment(
         recordings=len(labels),
-        macro_auc=bootstrap(macro_auc_or_nan, labels, probabilities),
-        classes={c: _assess_class(labels, probabilities, c, thresholds[c]) for c in Superclass},
+        patients=len(labels) if patients is None else len(set(patients)),
+        macro_auc=interval(value, draws),
+        share_above_goal=float(np.mean(draws[~np.isnan(draws)] > GOAL)),
+        macro_average_precision=interval(  # defined wherever the AUC is
+            evaluate_once(precision, len(labels)), resampled(precision, len(labels), patients)
+        ),
+        classes={
+            c: assess_class(labels[:, column], probabilities[:, column], thresholds[c], patients)
+            for c, column in COLUMNS.items()
+        },
     )
 
 
-def macro_auc_or_nan(labels: Labels, probabilities: Probabilities) -> float:
-    """As `macro_auc`, but NaN where that is not defined, as `bootstrap` wants it."""
-    varied = (labels.min(axis=0) != labels.max(axis=0)).any()
-    return macro_auc(labels, probabilities) if varied else float("nan")
-
-
-def _assess_class(
-    labels: Labels, probabilities: Probabilities, superclass: Superclass, threshold: float
+def assess_class(
+    truth: Truth, probability: Probability, threshold: float, patients: Sequence[str] | None = None
 ) -> ClassScores:
-    column = COLUMNS[superclass]
-    truth, decided = labels[:, column] == 1, probabilities[:, column] >= threshold
-    both = bool(truth.any() and not truth.all())
+    """All scores of one superclass."""
+    statistics = {
+        "auc": auc(truth, probability),
+        "average_precision": average_precision(truth, probability),
+        **decision_statistics(truth, probability >= threshold),
+        "brier": brier(truth, probability),
+        "calibration_error": calibration_error(truth, probability),
+    }
+    slope, intercept = recalibration(truth, probability) or (None, None)
     return ClassScores(
-        positives=int(truth.sum()),
-        auc=bootstrap(partial(class_auc, superclass=superclass), labels, probabilities) if both else None,
-        sensitivity=float(decided[truth].mean()) if truth.any() else None,
-        specificity=float(1 - decided[~truth].mean()) if not truth.all() else None,
+        recordings=int((~np.isnan(truth)).sum()),
+        positives=int((truth == 1).sum()),
+        calibration_slope=slope,
+        calibration_intercept=intercept,
+        **{name: bootstrap(statistic, len(truth), patients) for name, statistic in statistics.items()},
     )
+
+
+def decision_statistics(truth: Truth, decided: NDArray[np.bool_]) -> dict[str, Statistic]:
+    """What comes of a threshold: `f1`, `sensitivity` and `specificity`. decided: (recordings,)."""
+    positive, negative = truth == 1, truth == 0  # NaN is neither
+    called = decided & (positive | negative)
+    return {
+        "f1": ratio(2.0 * (called & positive), 1.0 * called + positive),
+        "sensitivity": ratio(called & positive, positive),
+        "specificity": ratio(negative & ~called, negative),
+    }

@@ -1,10 +1,11 @@
 """`predict`, `convert` and `send`: one recording from a file."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
+from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
 import typer
@@ -15,7 +16,6 @@ from actions.analysis import Analysis, Door, Mode, RequestContext
 from inference.errors import EcgError, Fault, InvalidContent
 from inference.labels import SUPERCLASS_NAMES
 from inference.recording import MAX_AGE, Recording, Sex
-from interop.bootstrap import load_analyzer, new_id, now
 from interop.commands.console import FAILED, WRONG_USAGE, err, explain, out, print_json, print_table
 from interop.files import read_file, write_wfdb
 from interop.refusal import uninterpretable
@@ -59,13 +59,15 @@ def predict(
     A file that cannot be read stops none of the others. Exit code 2 if there was one, else 1 if a recording could not
     be interpreted.
     """
+    from interop.bootstrap import load_analyzer, new_id, now
+
     settings = Settings()
     analyzer, _ = load_analyzer(settings)
     results: list[tuple[Path, Analysis | EcgError]] = []
     for file in files:
         try:
             recording = _read(file, settings, age, sex, recorded_at, unit, sampling_rate)
-            results.append((file, analyzer(recording, _context())))
+            results.append((file, analyzer(recording, _context(now(), new_id()))))
         except EcgError as error:
             if error.fault is not Fault.SENDER:
                 raise
@@ -159,13 +161,13 @@ def _read(
     )
 
 
-def _context() -> RequestContext:
-    return RequestContext(door=Door.CLI, received_at=now(), correlation_id=str(new_id()), sender=None, mode=Mode.LIVE)
+def _context(at: datetime, id: UUID) -> RequestContext:
+    return RequestContext(door=Door.CLI, received_at=at, correlation_id=str(id), sender=None, mode=Mode.LIVE)
 
 
 def _time(text: str) -> datetime:
     if text == "now":
-        return now()
+        return datetime.now(UTC)
     try:
         time = datetime.fromisoformat(text)
     except ValueError as error:
@@ -178,7 +180,7 @@ def _time(text: str) -> datetime:
 def _message(recording: Recording, patient_id: str) -> bytes:
     from interop.hl7.waveform import to_oru
 
-    return to_oru(recording, control_id=new_id().hex[-20:], sent_at=now(), patient_id=patient_id)
+    return to_oru(recording, control_id=uuid4().hex[-20:], sent_at=datetime.now(UTC), patient_id=patient_id)
 
 
 def _observation(recording: Recording, patient_id: str) -> bytes:

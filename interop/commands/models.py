@@ -1,45 +1,31 @@
-"""`model list`, `train` and `evaluate`."""
+"""`model`, `train`, `evaluate` and `promote`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
-from inference.artifact import MODELS, load_artifact
-from inference.errors import ConfigurationError
-from interop.commands.console import FAILED, WRONG_USAGE, err, out, print_json, print_table
+from interop.commands import released
+from interop.commands.console import FAILED, WRONG_USAGE, err, out
+from interop.commands.promotion import promote, require_ops, tracking
+from interop.settings import Settings
+
+if TYPE_CHECKING:
+    from training.config import TrainingConfig
+    from training.epochs import Epoch
+    from training.tracking import TrackedRun
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     group = typer.Typer(no_args_is_help=True, help="Released models.")
-    group.command("list")(list_models)
+    released.register(group)
     app.add_typer(group, name="model")
-    for command in (train, evaluate):
+    for command in (train, evaluate, promote):
         app.command()(command)
-
-
-def list_models(as_json: Annotated[bool, typer.Option("--json", help="for a program to read")] = False) -> None:
-    """List the released models under ./models with their status and figures; each must be as it was released."""
-    cards = [load_artifact(path.parent).card for path in sorted(MODELS.glob("*/*/card.json"))]
-    if not cards:
-        raise ConfigurationError(f"no released model under {MODELS.resolve()}")
-    if as_json:
-        print_json(cards)
-        return
-    table = Table("name", "version", "status", "macro-AUC val", "macro-AUC test", box=None, padding=(0, 2, 0, 0))
-    for card in cards:
-        auc = {split: card["metrics"].get(split, {}).get("macro_auc") for split in ("val", "test")}
-        table.add_row(card["name"], card["version"], card["status"], *(_interval(auc[s]) for s in ("val", "test")))
-    print_table(table)
-
-
-def _interval(figure: dict[str, float] | None) -> str:
-    return f"{figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f})" if figure else "not looked at"
 
 
 Data = Annotated[Path, typer.Option(exists=True, file_okay=False, help="a folder in the official PTB-XL layout")]
@@ -54,9 +40,12 @@ def train(
     release: Annotated[
         bool, typer.Option("--release", help="release the result under ./models as a candidate")
     ] = False,
+    track: Annotated[bool, typer.Option(help="keep the run in MLflow (ECG_MLFLOW_URI)")] = True,
 ) -> None:
     """Train a model on the training folds, stopping early by the validation fold."""
     _require_training()
+    if track:
+        require_ops()
     from training.config import TrainingConfig
     from training.export import ParityBroken, export
     from training.progress import TerminalProgress
@@ -64,13 +53,24 @@ def train(
 
     with _unusable_data():
         recipe = TrainingConfig.load(config) if config else TrainingConfig()
-        with TerminalProgress(err, recipe.epochs) as shown:
+        with _tracked(track, recipe, data, run) as tracked, TerminalProgress(err, recipe.epochs) as shown:
+
+            def on_epoch(epoch: "Epoch") -> None:
+                shown.on_epoch(epoch)
+                if tracked:
+                    tracked.epoch(epoch)
+
             result = fit(
-                recipe, data, run, on_prepared=shown.on_prepared, on_batch=shown.on_batch, on_epoch=shown.on_epoch
+                recipe,
+                data,
+                run,
+                on_prepared=shown.on_prepared,
+                on_stage=shown.on_stage,
+                on_batch=shown.on_batch,
+                on_epoch=on_epoch,
             )
-    out.print(
-        f"best epoch {result.best.number + 1}: macro-AUC val {result.best.macro_auc:.3f}; weights {result.weights}"
-    )
+    out.print(f"best epoch {result.best.number + 1}: macro-AUC val of the signal alone {result.best.macro_auc:.3f}")
+    out.print(f"macro-AUC val {result.macro_auc:.3f}; weights {result.weights}")
     if release:
         try:
             exported = export(run, data)
@@ -80,6 +80,12 @@ def train(
         out.print(f"released {exported.folder} as a candidate; ONNX and torch differ by at most {exported.parity:.1e}")
         verdict = "released too" if exported.int8.released else "not released"
         out.print(f"int8 {verdict}: it loses {exported.int8.comparison.auc_loss:.4f} in macro-AUC")
+        if track:
+            from training.registry import Registry
+            from training.tracking import run_id
+
+            made = Registry(tracking(Settings())).register(exported.folder, run_id(run))
+            out.print(f"registered in MLflow as {made.name} version {made.number}, alias {', '.join(made.aliases)}")
 
 
 def evaluate(
@@ -92,7 +98,7 @@ def evaluate(
     """Evaluate a released model on one split and write the figures into its card."""
     _require_training()
     from inference.artifact import find_model
-    from training.datasets.ptbxl import Split
+    from training.datasets.entry import Split
     from training.evaluate import evaluate as assess
     from training.progress import TerminalProgress
 
@@ -102,6 +108,23 @@ def evaluate(
         found = assess(find_model(model), data, Split(split), on_prepared=shown.on_prepared).assessment
     interval = found.macro_auc
     out.print(f"macro-AUC {split}: {interval.value:.3f} ({interval.low:.3f} to {interval.high:.3f})")
+
+
+@contextmanager
+def _tracked(track: bool, recipe: "TrainingConfig", data: Path, run: Path) -> Iterator["TrackedRun | None"]:
+    """The MLflow run of a training; None when it is not to be tracked."""
+    if not track:
+        yield None
+        return
+    from training.commit import current_commit
+    from training.datasets.catalog import open_dataset
+    from training.tracking import fingerprint, tracked_run
+
+    data_set = open_dataset("ptbxl", data)
+    print_of_data = fingerprint(data_set.name, data_set.version, data_set.training_entries())
+    commit = current_commit(Path(__file__).parent)
+    with tracked_run(tracking(Settings()), recipe, print_of_data, run, commit=commit) as tracked:
+        yield tracked
 
 
 @contextmanager

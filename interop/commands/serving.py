@@ -1,5 +1,6 @@
 """`serve` and `demo`."""
 
+import gc
 import sys
 from typing import Annotated, Any
 
@@ -21,6 +22,7 @@ def register(app: typer.Typer) -> None:
 
 def serve(host: Host = None, http_port: HttpPort = None, mllp_port: MllpPort = None) -> None:
     """Run the service until Ctrl-C or SIGTERM; prints one JSON line with the bound ports once it is ready."""
+    gc.disable()  # loading makes hardly any garbage; `serving.settle_memory` turns it on again
     from interop import bootstrap
 
     settings = _settings(host=host, http_port=http_port, mllp_port=mllp_port)

@@ -11,7 +11,6 @@ from rich.table import Table
 
 from audit.records import QueueState
 from inference.errors import InvalidContent
-from interop.bootstrap import existing_store, migrate, now
 from interop.commands.console import FAILED, err, out, print_json, print_table
 from interop.settings import Settings
 
@@ -35,6 +34,8 @@ def register(app: typer.Typer) -> None:
 
 def db_upgrade() -> None:
     """Bring the database to this version's schema; an SQLite file is copied first."""
+    from interop.bootstrap import migrate
+
     done = migrate(Settings())
     out.print(f"schema {done.before or 'none'} -> {done.after}" + (f", copy in {done.copy}" if done.copy else ""))
 
@@ -52,6 +53,8 @@ def audit_verify(
     as_json: Json = False,
 ) -> None:
     """Walk through the whole audit trail: changed entries, missing entries, a cut end. Exit code 1 if any."""
+    from interop.bootstrap import existing_store
+
     expected = _heads(head) if head else None
     with existing_store(Settings()) as store:
         report = store.verify(expected)
@@ -79,6 +82,8 @@ def _heads(file: Path) -> dict[str, tuple[int, str]]:
 
 def inbox_list(limit: Annotated[int, typer.Option(min=1)] = 20, as_json: Json = False) -> None:
     """List the newest received items."""
+    from interop.bootstrap import existing_store
+
     with existing_store(Settings()) as store, store.reader() as reader:
         rows = reader.inbox.list(limit)
     columns = ("id", "received", "door", "sender", "control id", "processing", "acknowledgement", "analysis", "error")
@@ -95,6 +100,8 @@ def inbox_list(limit: Annotated[int, typer.Option(min=1)] = 20, as_json: Json = 
 
 def inbox_show(id: int) -> None:
     """Print one received item as it came in."""
+    from interop.bootstrap import existing_store
+
     with existing_store(Settings()) as store, store.reader() as reader:
         row = reader.inbox.get(id)
     typer.echo(row.received.content.replace(b"\r", b"\n"), nl=False)
@@ -106,6 +113,8 @@ def outbox_list(
     as_json: Json = False,
 ) -> None:
     """List the newest outbound messages."""
+    from interop.bootstrap import existing_store
+
     with existing_store(Settings()) as store, store.reader() as reader:
         rows = reader.outbox.list(state, limit)
     columns = ("id", "created", "state", "destination", "control id", "attempts", "analysis", "error")
@@ -121,6 +130,8 @@ def outbox_list(
 
 def outbox_retry(id: int) -> None:
     """Make a dead or held message wait for delivery again, to ECG_OUTBOUND_MLLP when that is set."""
+    from interop.bootstrap import existing_store, now
+
     settings = Settings()
     with existing_store(settings) as store, store.unit_of_work() as uow:
         uow.outbox.retry(id, settings.outbound_mllp, now())

@@ -6,6 +6,7 @@ from urllib.parse import parse_qsl
 from audit.records import Criterion, Document, Documents, Search
 from inference.errors import Duplicate, InvalidContent, MultipleMatches, SearchInvalid
 from interop.fhir.search import parse
+from interop.record import IDENTIFIER_SCOPE
 from interop.resources.identifiers import Identifier
 
 TYPE = "Observation"
@@ -44,6 +45,9 @@ def matching(documents: Documents, criterion: Criterion) -> Document | None:
 
 def holder(documents: Documents, identifiers: Sequence[Identifier]) -> Document | None:
     """The Observation that holds all of these identifiers, None if nobody holds any. Raises Duplicate in between."""
+    # Nearly always nobody does, and the claims say so at a tenth of the cost of a search.
+    if not any(documents.owner(IDENTIFIER_SCOPE, identifier.key) for identifier in identifiers):
+        return None
     found = [_with(documents, identifier) for identifier in identifiers]
     held = {document.id: document for document in found if document is not None}
     if not held:

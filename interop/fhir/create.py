@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request, Response
 
 from actions.analysis import Door, Mode, RequestContext
 from audit.records import Criterion, Document, Documents, Received, Search
+from inference.digest import signal_digest
 from inference.errors import Duplicate, InvalidContent
 from inference.recording import Recording
 from interop.fhir import conditional
@@ -18,7 +19,7 @@ from interop.logs import correlation
 from interop.passage import Passage
 from interop.record import Origin, Recorded, record, record_unanalysed
 from interop.refusal import uninterpretable
-from interop.resources.observation import ReceivedObservation, parse, signal_digest, to_recording
+from interop.resources.observation import ReceivedObservation, parse, to_recording
 from interop.settings import Settings
 
 RESPONSES: dict[int | str, dict[str, object]] = {

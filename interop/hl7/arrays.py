@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from inference.errors import SignalMalformed
 from inference.recording import MAX_SAMPLES
-from interop.json_numbers import numbers
+from interop import json_numbers
 
 _NUMBER_BYTES = b"0123456789+-.eE"
 
@@ -20,26 +20,25 @@ def read_array(value: bytes, separator: str, element: str) -> NDArray[np.float64
 
     Raises SignalMalformed for an empty field, an empty or non-numeric value, too many values.
     """
-    mark = separator.encode()
+    mark = separator.encode("latin-1")  # one byte, as it was read
     if not value.strip():
         raise SignalMalformed("the waveform has no values", element=element)
-    if value.count(mark) >= MAX_SAMPLES:
+    if len(value) >= 2 * MAX_SAMPLES and value.count(mark) >= MAX_SAMPLES:
         raise SignalMalformed(f"more than {MAX_SAMPLES} values", element=element)
     if value.translate(None, _NUMBER_BYTES + mark):
         raise SignalMalformed("the waveform holds something other than numbers", element=element)
-    if value.startswith(mark) or value.endswith(mark) or mark * 2 in value:
-        raise SignalMalformed("the waveform has an empty value", element=element)
-    values = numbers(b"[" + value.replace(mark, b",") + b"]")
-    if values is None:
-        values = _slowly(value.split(mark), element)
-    if not np.isfinite(values).all():
-        raise SignalMalformed("the waveform holds a value beyond any number", element=element)
-    return values
+    values = json_numbers.numbers(b"[" + value.translate(bytes.maketrans(mark, b",")) + b"]")
+    return _slowly(value.split(mark), element) if values is None else values
 
 
 def _slowly(values: list[bytes], element: str) -> NDArray[np.float64]:
-    """Numbers that HL7 allows and JSON does not."""
+    """Numbers that HL7 allows and JSON does not, and what is none."""
+    if b"" in values:
+        raise SignalMalformed("the waveform has an empty value", element=element)
     try:
-        return np.array([float(value) for value in values], dtype=np.float64)
+        numbers = np.array([float(value) for value in values], dtype=np.float64)
     except ValueError as error:
         raise SignalMalformed("the waveform holds something other than numbers", element=element) from error
+    if not np.isfinite(numbers).all():
+        raise SignalMalformed("the waveform holds a value beyond any number", element=element)
+    return numbers

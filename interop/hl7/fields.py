@@ -7,6 +7,7 @@ which may be a patient's name.
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 
 from hl7 import Segment
 
@@ -49,9 +50,14 @@ class Separators:
 
 def separators_of(msh: str) -> Separators | None:
     """Read MSH-1 and MSH-2; what is left out has its usual character. None when they cannot be delimiters at all."""
+    return _separators_of(msh[3 : 5 + LONGEST_MSH_2])
+
+
+@lru_cache(maxsize=64)  # hardly any sender has delimiters of its own, but each may
+def _separators_of(head: str) -> Separators | None:
     usual = Separators()
-    field = msh[3:4]
-    encoding, closed, _ = msh[4:].partition(field) if field else ("", "", "")
+    field = head[:1]
+    encoding, closed, _ = head[1:].partition(field) if field else ("", "", "")
     if not closed or not 1 <= len(encoding) <= LONGEST_MSH_2:
         return None
     found = Separators(field, *(encoding[:4] + usual.msh_2[len(encoding) :]))
@@ -89,6 +95,8 @@ def unescape(text: str, separators: Separators, encoding: str = "utf-8") -> str:
 
 def escape(text: str, separators: Separators) -> str:
     """Make text safe inside of a field: delimiters and line ends escaped, other control characters dropped."""
+    if not text:
+        return ""
     table = {
         separators.escape: "E",
         separators.field: "F",
@@ -121,6 +129,8 @@ def raw(segment: Segment | None, field: int) -> str:
 
 def component(repetition: str, separators: Separators, number: int, subcomponent: int = 1) -> str:
     """One (sub)component, counted from 1, of a repetition's text; empty when absent or null. Escapes stay."""
+    if not repetition:
+        return ""
     parts = repetition.split(separators.component)
     whole = parts[number - 1] if number <= len(parts) else ""
     pieces = whole.split(separators.subcomponent)

@@ -1,6 +1,8 @@
 """Waveform OBX of one OBR group -> leads in millivolts."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,9 +100,10 @@ def _read(name: str, obx: Obx, table: FacetTable, separators: Separators) -> Lea
     rate = sampling_rate(table.find(SAMPLING_RATE, obx.sub_id), obx, separators)
     factor = _factor(obx, table.find(RESOLUTION, obx.sub_id), separators)
     raw = read_array(obx.value, separators.component, obx.at(5))
-    values = raw * factor
-    values[_invalid(raw, obx, table, separators, factor)] = np.nan
-    return Lead(name, values.astype(np.float32), rate, obx)
+    values = (raw * factor).astype(np.float32)
+    if (invalid := _invalid(raw, obx, table, separators, factor)) is not None:
+        values[invalid] = np.nan
+    return Lead(name, values, rate, obx)
 
 
 def _factor(obx: Obx, resolution: Obx | None, separators: Separators) -> float:
@@ -128,17 +131,37 @@ def _millivolt(obx: Obx, separators: Separators) -> float:
 
 def _invalid(
     raw: NDArray[np.float64], obx: Obx, table: FacetTable, separators: Separators, factor: float
-) -> NDArray[np.bool_]:
-    invalid = np.isin(raw, _SENTINELS)
-    if (mark := table.find(INVALID, obx.sub_id)) is not None:
-        value = number_in(mark)
-        invalid |= (raw == value) & (abs(value) >= _SMALLEST_MARK)
-    if (data_range := table.find(DATA_RANGE, obx.sub_id)) is not None:
-        low, high = limits(data_range, separators)
-        scale = _range_scale(data_range, separators, factor)
-        slack = _ROUNDING * np.abs(raw * scale)
-        invalid |= (raw * scale < low - slack) | (raw * scale > high + slack)
-    return invalid
+) -> NDArray[np.bool_] | None:
+    """Which samples do not count; None where the extremes show already that all do."""
+    extremes = np.array([raw.min(), raw.max()])
+    marks = [mark for mark in _marks(obx, table) if extremes[0] <= mark <= extremes[1]]
+    outside = _outside(obx, table, separators, factor)
+    return outside(raw) | np.isin(raw, marks) if marks or outside(extremes).any() else None
+
+
+def _marks(obx: Obx, table: FacetTable) -> tuple[float, ...]:
+    """Values that stand for an invalid sample."""
+    mark = table.find(INVALID, obx.sub_id)
+    value = 0.0 if mark is None else number_in(mark)
+    return (*_SENTINELS, value) if abs(value) >= _SMALLEST_MARK else _SENTINELS
+
+
+def _outside(
+    obx: Obx, table: FacetTable, separators: Separators, factor: float
+) -> Callable[[NDArray[np.float64]], NDArray[np.bool_]]:
+    """Which samples lie outside of the data range, where there is one."""
+    data_range = table.find(DATA_RANGE, obx.sub_id)
+    if data_range is None:
+        return partial(_are_outside, scale=1.0, low=-np.inf, high=np.inf)
+    low, high = limits(data_range, separators)
+    return partial(_are_outside, scale=_range_scale(data_range, separators, factor), low=low, high=high)
+
+
+def _are_outside(raw: NDArray[np.float64], *, scale: float, low: float, high: float) -> NDArray[np.bool_]:
+    scaled = raw * scale
+    slack = _ROUNDING * np.abs(scaled)
+    found: NDArray[np.bool_] = (scaled < low - slack) | (scaled > high + slack)
+    return found
 
 
 def _range_scale(data_range: Obx, separators: Separators, factor: float) -> float:

@@ -14,6 +14,7 @@ from inference.errors import InvalidContent, Malformed
 from interop.hl7.fields import CHARACTER_SETS, Separators, component, separators_of
 
 _LEADING = b"\xef\xbb\xbf\r\n\t "
+_LINE_END = re.compile(rb"[\r\n]")
 _SEGMENT_NAME = re.compile(rb"[A-Z][A-Z0-9]{2}")
 _HEADERS = frozenset({b"MSH", b"BHS", b"FHS", b"BTS", b"FTS"})
 
@@ -105,7 +106,7 @@ class Message:
 
 def read_header(content: bytes) -> Header:
     """Read MSH alone, also of a message that was cut off. Raises Malformed when it does not begin with a usable MSH."""
-    line = re.split(rb"[\r\n]", content.lstrip(_LEADING)[: MAX_MSH_BYTES + 1], maxsplit=1)[0]
+    line = _LINE_END.split(content.lstrip(_LEADING)[: MAX_MSH_BYTES + 1], maxsplit=1)[0]
     if len(line) > MAX_MSH_BYTES:
         raise Malformed(f"MSH is longer than {MAX_MSH_BYTES} bytes", element="MSH")
     if not line.startswith(b"MSH"):
@@ -113,12 +114,13 @@ def read_header(content: bytes) -> Header:
     separators = separators_of(line.decode("latin-1"))
     if separators is None:
         raise Malformed("MSH-1 and MSH-2 are no usable encoding characters", element="MSH-2")
-    encoding = _encoding(_character_set(line, separators), line) or "latin-1"
+    character_set = _character_set(line, separators)
+    encoding = _encoding(character_set, line) or "latin-1"
     try:
         text = line.decode(encoding)
     except UnicodeDecodeError:
         encoding, text = "latin-1", line.decode("latin-1")
-    return _header(text, separators, encoding)
+    return _header(text, separators, encoding, character_set)
 
 
 def parse(content: bytes) -> Message:
@@ -139,7 +141,7 @@ def parse(content: bytes) -> Message:
     )
 
 
-def _header(text: str, separators: Separators, encoding: str) -> Header:
+def _header(text: str, separators: Separators, encoding: str, character_set: str) -> Header:
     # By hand: every message passes here, and python-hl7 takes longer for MSH than the database for the message.
     fields = text.strip().split(separators.field)
 
@@ -164,7 +166,7 @@ def _header(text: str, separators: Separators, encoding: str) -> Header:
         version=first(12),
         accept_ack=first(15),
         application_ack=first(16),
-        character_set=_character_set(text.encode(encoding), separators),
+        character_set=character_set,
     )
 
 
@@ -201,8 +203,9 @@ def _text(content: bytes, character_set: str) -> str:
 
 def _lines(content: bytes, field_separator: bytes) -> Iterator[bytes]:
     """The segments. A bare LF ends a segment only where the next one begins: elsewhere it is a line break in a text."""
-    content = content.lstrip(_LEADING).replace(b"\r\n", b"\r")
+    content = content.lstrip(_LEADING)
     if b"\n" in content:
+        content = content.replace(b"\r\n", b"\r")
         content = re.sub(rb"\n(?=[A-Z][A-Z0-9]{2}" + re.escape(field_separator) + rb"|\s*\Z)", b"\r", content)
     lines = [line for line in content.split(b"\r") if line.strip()]
     if len(lines) > MAX_SEGMENTS:

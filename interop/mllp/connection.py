@@ -34,7 +34,7 @@ class Connection:
     closing: bool = False
     _identity: str = field(default_factory=new_correlation_id)
     _deadline: float | None = None
-    _marking: asyncio.Task[None] | None = None
+    _marking: asyncio.Future[None] | None = None
 
     async def serve(self) -> None:
         """Serve until the peer closes, is silent for too long, or `stop` is called.
@@ -114,7 +114,7 @@ class Connection:
         """Store the acknowledgement's state beside the next message: at most one such write is open at a time."""
         if self._marking is not None:
             await self._marking
-        self._marking = asyncio.create_task(self.handler.mark(inbox_id, delivered=delivered))
+        self._marking = self.handler.mark(inbox_id, delivered=delivered)
 
     async def _finish(self) -> None:
         if self._marking is not None:

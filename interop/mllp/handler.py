@@ -6,6 +6,7 @@ Nothing is answered before it is durable. A message that can never be read is st
 failure on our side stores nothing and is answered AE 207, so that the sender keeps the message and tries again.
 """
 
+import asyncio
 import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
@@ -15,7 +16,15 @@ from time import perf_counter
 import orjson
 
 from actions.analysis import Door
-from audit.records import AcknowledgementState, AuditEntry, AuditEvent, InboxRow, ProcessingState, UnitOfWork
+from audit.records import (
+    AcknowledgementState,
+    AuditEntry,
+    AuditEvent,
+    InboxRow,
+    ProcessingState,
+    QueueState,
+    UnitOfWork,
+)
 from inference.errors import (
     ControlIdReused,
     Duplicate,
@@ -80,10 +89,10 @@ class Handler:
         error = TooLarge(f"the message is larger than {self._settings.mllp_max_bytes} bytes")
         return await self._guarded(item, lambda: self._failed(item, error))
 
-    async def mark(self, inbox_id: int, *, delivered: bool) -> None:
-        """Record whether the answer reached the sender's connection."""
+    def mark(self, inbox_id: int, *, delivered: bool) -> asyncio.Future[None]:
+        """Record whether the answer reached the sender's connection; done when that is stored."""
         state = AcknowledgementState.DELIVERED if delivered else AcknowledgementState.UNDELIVERED
-        await self._marks.mark(inbox_id, state)
+        return self._marks.mark(inbox_id, state)
 
     def _item(self, content: bytes) -> Item:
         header = _header(content)
@@ -196,13 +205,13 @@ class Handler:
                 received=outputs.received,
                 origin=origin,
                 ids=ids,
-                answer=(lambda _: answer) if answer else None,
+                answer=answer or None,
                 outbox=outputs.outbox,
                 acknowledgement=_owed(answer),
                 prepared=outputs.prepared,
             )
         )
-        if outputs.outbox:
+        if any(row.state is QueueState.WAITING for row in outputs.outbox):
             self._on_queued()
         log.info("message analysed", extra={"analysis_id": str(analysis.id), "inbox_id": recorded.inbox_id})
         return Reply(answer, recorded.inbox_id if answer else None)

@@ -31,13 +31,13 @@ class Marks:
         self._open = _Batch()
         self._turn = asyncio.Lock()
 
-    async def mark(self, inbox_id: int, state: AcknowledgementState) -> None:
-        """Comes back when the state is stored; when it could not be, that is logged."""
+    def mark(self, inbox_id: int, state: AcknowledgementState) -> asyncio.Future[None]:
+        """Done when the state is stored; when it could not be, that is logged."""
         batch = self._open
         batch.states[inbox_id] = state
         if batch.storing is None:
             batch.storing = asyncio.create_task(self._store(batch))
-        await asyncio.shield(batch.storing)
+        return asyncio.shield(batch.storing)
 
     async def _store(self, batch: _Batch) -> None:
         async with self._turn:  # while one batch is written the next one grows

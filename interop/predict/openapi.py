@@ -19,6 +19,10 @@ def _object(**properties: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
+def _with_optional(schema: dict[str, Any], **properties: dict[str, Any]) -> dict[str, Any]:
+    return schema | {"properties": schema["properties"] | properties}
+
+
 def _list(items: dict[str, Any]) -> dict[str, Any]:
     return {"type": "array", "items": items}
 
@@ -60,7 +64,10 @@ REQUEST: dict[str, Any] = {
 
 ANSWER: dict[str, Any] = _object(
     prediction_id={"type": "string", "format": "uuid"},
-    model=_object(name=TEXT, version=TEXT, status=_one_of(ModelStatus)),
+    model=_with_optional(
+        _object(name=TEXT, version=TEXT, status=_one_of(ModelStatus)),
+        waived={**TEXT, "description": "what the model was promoted without, by waiver; absent: nothing"},
+    ),
     mode=_one_of(Mode),
     probabilities=_object(**{c.value: PROBABILITY for c in Superclass}),
     diagnoses=_list(_object(code=_one_of(Superclass), name=TEXT, probability=PROBABILITY)),

@@ -23,6 +23,7 @@ from inference.errors import (
 )
 from inference.labels import SUPERCLASS_NAMES, Superclass
 from inference.lead_codes import lead_of
+from inference.prediction import ModelInfo
 from inference.recording import INDEPENDENT_LEADS, LEADS, MAX_AGE, Recording, Sex, assemble
 from inference.units import to_millivolt
 from interop.json_numbers import object_with_matrix
@@ -85,7 +86,7 @@ def answer(analysis: Analysis, latency_ms: float) -> bytes:
     return orjson.dumps(
         {
             "prediction_id": analysis.id,
-            "model": {name: getattr(prediction.model, name) for name in ("name", "version", "status")},
+            "model": _model(prediction.model),
             "mode": analysis.mode,
             "probabilities": {c.value: prediction.probabilities[c] for c in Superclass},
             "diagnoses": [
@@ -107,6 +108,12 @@ def answer(analysis: Analysis, latency_ms: float) -> bytes:
             "latency_ms": round(latency_ms, 2),
         }
     )
+
+
+def _model(model: ModelInfo) -> dict[str, str]:
+    """With what it was promoted without, if anything."""
+    shown = {"name": model.name, "version": model.version, "status": model.status.value}
+    return shown | ({"waived": model.waived} if model.waived else {})
 
 
 def _read(content: bytes) -> tuple[Mapping[str, Any], Matrix]:

@@ -20,6 +20,7 @@ OWN_TAGS = "urn:ecg-interop:codesystem:tag"
 OWN_SUPERCLASSES = "urn:ecg-interop:codesystem:superclass"
 OWN_DEVICE_IDENTIFIERS = "urn:ecg-interop:identifier:device"
 OWN_MODEL_STATUS_EXTENSION = "urn:ecg-interop:extension:model-status"
+OWN_MODEL_WAIVER_EXTENSION = "urn:ecg-interop:extension:model-waiver"
 OWN_DEVICE_EXTENSION = "urn:ecg-interop:extension:analysing-device"
 SILENT = "silent"
 

@@ -4,8 +4,10 @@ R4 allows no Device as DiagnosticReport.performer; it is Provenance.agent.who an
 id follows from its name, version and checksum, so the same model is the same Device everywhere.
 """
 
-from functools import cache
+from collections.abc import Mapping
+from functools import cache, lru_cache
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from inference.prediction import ModelInfo
@@ -14,7 +16,8 @@ from interop.resources.codes import OWN_DEVICE_IDENTIFIERS, Json
 SOFTWARE = "ecg-clinical-action-recommender"
 
 
-def model_device(model: ModelInfo) -> Json:
+@lru_cache(maxsize=16)  # every analysis names the model that serves
+def model_device(model: ModelInfo) -> Mapping[str, Any]:
     """The model that made a prediction."""
     return _device(model.name, model.version, "ECG classification model") | {
         "identifier": [_identifier(model.name, model.version, model.sha256)],
@@ -23,9 +26,10 @@ def model_device(model: ModelInfo) -> Json:
     }
 
 
-def software_device() -> Json:
+@cache
+def software_device() -> Mapping[str, Any]:
     """This service, which assembles the results and measures."""
-    number = _software_version()
+    number = software_version()
     return _device(SOFTWARE, number, "ECG clinical decision support software") | {
         "identifier": [_identifier(SOFTWARE, number)],
         "id": _id(SOFTWARE, number),
@@ -33,8 +37,8 @@ def software_device() -> Json:
     }
 
 
-@cache  # reading the metadata of an installed package takes milliseconds
-def _software_version() -> str:
+def software_version() -> str:
+    """Of this program as it is installed."""
     try:
         return version(SOFTWARE)
     except PackageNotFoundError:  # run from a source tree that was not installed

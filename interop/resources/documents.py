@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 import orjson
@@ -25,37 +26,44 @@ class Indexed:
     document: Document
     index: tuple[IndexRow, ...]
 
-    def packed(self, content: Packed | None = None) -> "Indexed":
-        """The same with its content packed for the store; content: where that was done already."""
-        return replace(self, document=replace(self.document, packed=content or pack(self.document.content)))
+    def packed(self, content: Packed) -> "Indexed":
+        """The same with its content as it was packed elsewhere."""
+        return replace(self, document=replace(self.document, packed=content))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Issuance:
     """What all resources of one analysis share: when they are made, and how they are labelled."""
 
     at: datetime
     silent: bool = False
 
+    @cached_property
+    def issued(self) -> str:
+        """`at` as an instant."""
+        return instant(self.at)
+
     def document(self, resource: Mapping[str, Any], *, by_machine: bool = True) -> Indexed:
         """Version 1 of a resource. Empty members are left out: FHIR has no null and no empty list."""
         labels = {"security": [AI_ASSERTED]} if by_machine else {}
         tags = {"tag": [SILENT_TAG]} if self.silent else {}
-        content = {name: value for name, value in resource.items() if value not in (None, [], (), {}, "")}
-        head = {"resourceType": content.pop("resourceType"), "id": content.pop("id")}
-        meta = {"versionId": "1", "lastUpdated": instant(self.at), **labels, **tags}
-        return indexed(head | {"meta": meta} | content, self.at).packed()
+        meta = {"versionId": "1", "lastUpdated": self.issued, **labels, **tags}
+        head = {"resourceType": resource["resourceType"], "id": resource["id"], "meta": meta}
+        # False and 0 are values.
+        whole = head | {name: value for name, value in resource.items() if value or value == 0}
+        content = orjson.dumps(whole)
+        return indexed(whole, self.at, content, pack(content))
 
 
-def indexed(resource: Json, at: datetime, content: bytes | None = None) -> Indexed:
-    """A resource with its rows. content: its bytes where they exist already."""
-    content = content or orjson.dumps(resource)
+def indexed(resource: Json, at: datetime, content: bytes | None = None, packed: Packed | None = None) -> Indexed:
+    """A resource with its rows. content, packed: its bytes where they exist already."""
     document = Document(
         type=resource["resourceType"],
         id=resource["id"],
         version=1,
-        content=content,
+        content=content or orjson.dumps(resource),
         last_updated=at,
+        packed=packed,
     )
     return Indexed(document=document, index=index_rows(resource))
 

@@ -44,7 +44,7 @@ def measurement_observations(analysis: Analysis) -> Iterator[Json]:
             yield {
                 "code": concept(*({"system": LOINC} | coding for coding in codings), text=measurement.text),
                 "valueQuantity": quantity(round(value, measurement.decimals), measurement.unit, measurement.ucum),
-                "method": {"text": "Measured by software on the 0.05-150 Hz signal"},
+                "method": {"text": "Measured by software on the 0.05-125 Hz signal"},
             }
 
 

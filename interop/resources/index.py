@@ -5,6 +5,7 @@ know by number only is found as well. Ids have no rows: the store finds a docume
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from audit.records import IndexRow
@@ -87,14 +88,20 @@ def _reference(name: str, value: Any) -> Iterator[IndexRow]:
     literal = value.get("reference", "#")
     if not literal.startswith("#"):
         yield IndexRow(name=name, value=literal.partition("/_history/")[0])
-    yield from _token(f"{name}:identifier", value.get("identifier", {}))
+    if "identifier" in value:
+        yield from _token(f"{name}:identifier", value["identifier"])
 
 
 def _date(name: str, value: Any) -> Iterator[IndexRow]:
     """A dateTime, or the start of a Period."""
     text = value if isinstance(value, str) else value.get("start")
     if text:
-        yield IndexRow(name=name, value=instant(moment(text).at))
+        yield IndexRow(name=name, value=_in_utc(text))
+
+
+@lru_cache(maxsize=64)  # the documents of one analysis have two times between them
+def _in_utc(text: str) -> str:
+    return instant(moment(text).at)
 
 
 _READERS: dict[str, Callable[[str, Any], Iterator[IndexRow]]] = {

@@ -4,13 +4,11 @@ An ECG is an Observation with one component for each lead. It comes in as JSON, 
 Recording; an ECG that came by another door goes out the same way.
 """
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import numpy as np
 import orjson
 
 from inference.errors import InvalidContent, LeadsMissing, Malformed, SamplingRateInvalid, SignalMalformed
@@ -40,7 +38,6 @@ __all__ = [
     "from_recording",
     "parse",
     "render_observation",
-    "signal_digest",
     "stored",
     "to_recording",
 ]
@@ -201,14 +198,6 @@ def render_observation(
         ],
     }
     return {name: value for name, value in document.items() if value}
-
-
-def signal_digest(recording: Recording) -> str:
-    """SHA-256 (hex) of sampling rate and samples: the same for the same ECG, however it was written. NaN and zero each
-    have one form."""
-    canonical = np.where(np.isnan(recording.signal), np.float32(np.nan), recording.signal + np.float32(0))
-    rate = np.array([recording.sampling_rate], "<f8")
-    return hashlib.sha256(rate.tobytes() + canonical.astype("<f4").tobytes()).hexdigest()
 
 
 def _codings(concept: Mapping[str, Any]) -> list[tuple[str | None, str]]:

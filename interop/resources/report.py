@@ -4,8 +4,9 @@ One analysis gives a DiagnosticReport, a ServiceRequest for each recommendation,
 probabilities, the Devices that made them, and a Provenance over all.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from actions.analysis import Analysis, Mode
 from actions.ports import Ids
@@ -15,6 +16,7 @@ from interop.resources.codes import (
     ELECTROCARDIAC,
     OWN_DEVICE_EXTENSION,
     OWN_MODEL_STATUS_EXTENSION,
+    OWN_MODEL_WAIVER_EXTENSION,
     PROCEDURE,
     Json,
     concept,
@@ -36,13 +38,18 @@ REQUEST_TYPES = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rendered:
-    """All documents of one analysis. devices: made once for each model and software version, then shared."""
+    """All documents of one analysis. devices: resources without meta, which are stored once for each model and software
+    version, then shared."""
 
     report: Indexed
     service_requests: tuple[Indexed, ...]
     observations: tuple[Indexed, ...]
     provenance: Indexed
-    devices: tuple[Indexed, ...]
+    devices: tuple[Mapping[str, Any], ...]
+
+    def as_document(self, device: Mapping[str, Any]) -> Indexed:
+        """A device as it is stored the first time: the same in silent mode."""
+        return Issuance(at=self.report.document.last_updated).document(device, by_machine=False)
 
     @property
     def owned(self) -> tuple[Indexed, ...]:
@@ -82,7 +89,8 @@ def render(analysis: Analysis, *, recording: Recording, origin: Origin, observat
     ecg = {"reference": f"Observation/{observation_id}"}
     frame = _Frame(analysis=analysis, recording=recording, origin=origin, ecg=ecg, issuance=issuance, ids=ids)
     devices = _devices(analysis)
-    software, model = reference(devices[0]), reference(devices[-1]) if analysis.prediction else None
+    software = {"reference": f"Device/{devices[0]['id']}"}
+    model = {"reference": f"Device/{devices[-1]['id']}"} if analysis.prediction else None
     observations = tuple(_observations(frame, model))
     report = _report(frame, observations, model)
     requests = tuple(_requests(frame, report, model or software))
@@ -103,11 +111,10 @@ def render(analysis: Analysis, *, recording: Recording, origin: Origin, observat
     )
 
 
-def _devices(analysis: Analysis) -> tuple[Indexed, ...]:
-    """The software, and the model where one was run. They are the same in silent mode."""
-    issuance = Issuance(at=analysis.analyzed_at)
-    devices = [software_device(), *([model_device(analysis.prediction.model)] if analysis.prediction else [])]
-    return tuple(issuance.document(device, by_machine=False) for device in devices)
+def _devices(analysis: Analysis) -> tuple[Mapping[str, Any], ...]:
+    """The software, and the model where one was run."""
+    prediction = analysis.prediction
+    return (software_device(), model_device(prediction.model)) if prediction else (software_device(),)
 
 
 def _observations(frame: _Frame, model: Json | None) -> Iterator[Indexed]:
@@ -117,7 +124,7 @@ def _observations(frame: _Frame, model: Json | None) -> Iterator[Indexed]:
         "category": [PROCEDURE],
         **frame.common,
         **frame.effective,
-        "issued": instant(frame.analysis.analyzed_at),
+        "issued": frame.issuance.issued,
         "derivedFrom": [frame.ecg],
     }
     if frame.analysis.prediction:
@@ -141,7 +148,7 @@ def _report(frame: _Frame, observations: tuple[Indexed, ...], model: Json | None
             "code": concept(EKG_STUDY, text="12-lead ECG, automatic analysis"),
             **frame.common,
             **frame.effective,
-            "issued": instant(analysis.analyzed_at),
+            "issued": frame.issuance.issued,
             "result": [frame.ecg, *(reference(item) for item in observations)],
             "conclusion": "\n".join(dict.fromkeys((analysis.conclusion, *analysis.warnings))),
             "conclusionCode": [concept(coding_json(code), text=code.display) for code in analysis.conclusion_codes],
@@ -157,7 +164,7 @@ def _requests(frame: _Frame, report: Indexed, requester: Json) -> Iterator[Index
                     "resourceType": "ServiceRequest",
                     "id": str(frame.ids()),
                     **frame.common,
-                    "authoredOn": instant(frame.analysis.analyzed_at),
+                    "authoredOn": frame.issuance.issued,
                     "requester": requester,
                     "reasonReference": [reference(report)],
                     **service_request(recommendation),
@@ -166,12 +173,16 @@ def _requests(frame: _Frame, report: Indexed, requester: Json) -> Iterator[Index
 
 
 def _extensions(analysis: Analysis, model: Json | None) -> list[Json]:
-    """The model and whether it passed the promotion gate: R4 has no place for a Device in a report."""
+    """The model, whether it passed the promotion gate and what was waived for it. R4 has no place for a Device in a
+    report."""
     if analysis.prediction is None or model is None:
         return []
+    made_by = analysis.prediction.model
+    waived = [{"url": OWN_MODEL_WAIVER_EXTENSION, "valueString": made_by.waived}] if made_by.waived else []
     return [
         {"url": OWN_DEVICE_EXTENSION, "valueReference": model},
-        {"url": OWN_MODEL_STATUS_EXTENSION, "valueCode": analysis.prediction.model.status.value},
+        {"url": OWN_MODEL_STATUS_EXTENSION, "valueCode": made_by.status.value},
+        *waived,
     ]
 
 

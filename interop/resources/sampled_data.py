@@ -29,6 +29,8 @@ _DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 # What is left of `data` without these is letters: E, U, L, or something that does not belong there.
 _DECIMAL_BYTES = b"0123456789+-. \t\r\n"
 
+_COMMA_TO_SPACE = bytes.maketrans(b",", b" ")
+
 # A thousand volts is no ECG in any unit; without a limit, sums of leads could leave the range of float32.
 MAX_MILLIVOLTS = 1e6
 
@@ -66,7 +68,8 @@ def decode(sampled: Mapping[str, Any], element: str) -> Series:
         data = numbers(sampled.get("data"))
         with np.errstate(over="ignore", invalid="ignore"):
             values = (float(origin.get("value", 0.0)) + float(sampled.get("factor", 1.0)) * data) * to_mv
-        if (~(np.abs(values) <= MAX_MILLIVOLTS) & ~np.isnan(data)).any():
+        # NaN, which is no number to compare, takes the second look only.
+        if not np.abs(values).max() <= MAX_MILLIVOLTS and (~(np.abs(values) <= MAX_MILLIVOLTS) & ~np.isnan(data)).any():
             raise SignalMalformed(f"a value is beyond {MAX_MILLIVOLTS:g} mV")
     return Series(values, period)
 
@@ -125,26 +128,30 @@ def located(element: str) -> Iterator[None]:
 def encode(signal: NDArray[np.float32], sampling_rate: float) -> list[Json]:
     """One SampledData for each row of `signal` (leads, samples) in mV; at most half a step is lost."""
     step = resolution(signal)
-    counts = np.rint(signal.astype(np.float64) / step)
+    counts = signal.astype(np.float64)
+    counts /= step
+    np.rint(counts, out=counts)
     period = MILLISECONDS / sampling_rate
-    return [
-        {
-            "origin": millivolts(0),
-            "period": int(period) if period.is_integer() else period,
-            "factor": step,
-            "dimensions": 1,
-            "data": _text(row),
-        }
-        for row in counts
-    ]
+    head = {
+        "origin": millivolts(0),
+        "period": int(period) if period.is_integer() else period,
+        "factor": step,
+        "dimensions": 1,
+    }
+    return [head | {"data": _text(row)} for row in counts]
 
 
 def resolution(signal: NDArray[np.float32]) -> float:
     """The coarsest step in mV that all samples are multiples of; the finest there is when none fits."""
     for step in RESOLUTIONS:
+        # In place: the system takes longer to provide memory for intermediate results than numpy to calculate them.
         scaled = signal / np.float32(step)
-        off = np.abs(scaled - np.rint(scaled))
-        if not (off > ON_GRID + np.abs(scaled) * np.finfo(np.float32).eps).any():
+        off = np.rint(scaled)
+        np.abs(np.subtract(scaled, off, out=off), out=off)
+        np.abs(scaled, out=scaled)
+        scaled *= np.finfo(np.float32).eps
+        scaled += ON_GRID
+        if not (off > scaled).any():
             return step
     return RESOLUTIONS[-1]
 
@@ -152,10 +159,13 @@ def resolution(signal: NDArray[np.float32]) -> float:
 def _text(counts: NDArray[np.float64]) -> str:
     """Whole numbers with spaces between; E for NaN."""
     missing = np.isnan(counts)
-    whole = np.where(missing, 0, counts).astype(np.int64)
-    tokens = orjson.dumps(whole, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].decode().replace(",", " ")
     if not missing.any():
-        return tokens
-    marked = np.array(tokens.split(" "), dtype=object)
+        return _whole_numbers(counts)
+    marked = np.array(_whole_numbers(np.where(missing, 0, counts)).split(" "), dtype=object)
     marked[missing] = "E"
     return " ".join(marked)
+
+
+def _whole_numbers(counts: NDArray[np.float64]) -> str:
+    written = orjson.dumps(counts.astype(np.int64), option=orjson.OPT_SERIALIZE_NUMPY)
+    return written[1:-1].translate(_COMMA_TO_SPACE).decode("ascii")

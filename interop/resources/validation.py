@@ -8,7 +8,7 @@ All problems are reported at once, each with its FHIRPath expression.
 
 import re
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Any, NamedTuple, cast
 
@@ -47,6 +47,12 @@ PRIMITIVES: dict[str, tuple[type, ...]] = {
 # What the model classes raise, beside their ValidationError, on unknown types and on objects in place of primitives.
 UNREADABLE = (KeyError, TypeError, AttributeError, IndexError)
 
+# A lead as devices send it: nothing but these elements, with decimals for samples. Its form, which is remembered, is
+# all but the samples.
+LEAD_ELEMENTS = frozenset({"code", "valueSampledData"})
+SAMPLE_BYTES = b"0123456789+-. "
+MAX_LEAD_FORM = 2048
+
 
 class Problem(NamedTuple):
     """One broken rule. missing: a required element is absent."""
@@ -76,11 +82,52 @@ def problems(resource: Json) -> list[Problem]:
     name = resource["resourceType"]
     if _too_deep(resource, MAX_DEPTH):
         return [Problem(name, f"nested deeper than {MAX_DEPTH} levels")]
+    rest = _without_known_leads(resource)
+    if rest is not resource and not _by_the_rules(rest):
+        return list(_invariants(resource, name))
+    return _by_the_rules(resource) or list(_invariants(resource, name))
+
+
+def _by_the_rules(resource: Json) -> list[Problem]:
+    """What the tables and the model classes say: rules that look at one element each."""
+    name = resource["resourceType"]
     own = list(_resource(resource, name, resource))
     # What the classes say of the resource as a whole is there in detail once anything of our own is.
     named = {problem.element for problem in own} | ({name} if own else set())
-    found = own + [problem for problem in _model_problems(resource) if problem.element not in named]
-    return found or list(_invariants(resource, name))
+    return own + [problem for problem in _model_problems(resource) if problem.element not in named]
+
+
+def _without_known_leads(resource: Json) -> Json:
+    """An ECG without the leads whose like was found valid before; the resource itself where there is none.
+
+    A device sends the same twelve components each time, but for their samples, and checking them is most of the work.
+    """
+    components = resource.get("component")
+    if resource["resourceType"] != "Observation" or not isinstance(components, list):
+        return resource
+    left = [component for component in components if not _is_known_lead(component)]
+    if len(left) == len(components):
+        return resource
+    rest = {element: value for element, value in resource.items() if element != "component"}
+    return rest | {"component": left} if left else rest
+
+
+def _is_known_lead(component: Any) -> bool:
+    if not isinstance(component, dict) or component.keys() != LEAD_ELEMENTS:
+        return False
+    sampled = component["valueSampledData"]
+    data = sampled.get("data") if isinstance(sampled, dict) else None
+    if not isinstance(data, str) or not data.strip() or data.encode(errors="replace").translate(None, SAMPLE_BYTES):
+        return False
+    form = orjson.dumps(component | {"valueSampledData": sampled | {"data": "0"}})
+    # A reference may point to another part of the resource.
+    return len(form) <= MAX_LEAD_FORM and b'"reference"' not in form and _is_valid_lead(form)
+
+
+@lru_cache(maxsize=1024)  # the leads of some eighty kinds of devices
+def _is_valid_lead(form: bytes) -> bool:
+    ecg = {"resourceType": "Observation", "status": "final", "code": {"text": "ECG"}, "component": [orjson.loads(form)]}
+    return not _by_the_rules(ecg)
 
 
 def _too_deep(value: object, left: int) -> bool:

@@ -8,15 +8,17 @@ import pytest
 
 from actions.analysis import Analysis, Door, Mode, RequestContext, Urgency
 from actions.analyze import Analyze
+from actions.computed import Computed
 from actions.policy import load_policy
 from actions.serialize import from_json, to_json
 from inference.errors import ModelUnavailable
 from inference.features import FEATURE_NAMES
+from inference.measurements import Measurements
 from inference.prediction import Prediction
 from inference.prepare import MODEL_SAMPLES
 from inference.quality import QualityCode, Severity
 from inference.recording import LEADS, Recording, Sex, assemble
-from tests.fakes import CANDIDATE, NOW, FakeClassify, FixedClock, SequentialIds, make_prediction
+from tests.fakes import CANDIDATE, CHAMPION, NOW, FakeCache, FakeClassify, FixedClock, SequentialIds, make_prediction
 
 POLICY = load_policy()
 
@@ -90,7 +92,7 @@ def test_each_analysis_has_its_own_id(infarct: Recording) -> None:
 def test_the_halves_make_the_same_analysis_as_the_whole(infarct: Recording) -> None:
     analyze_, classify = make_analyze()
     begun = analyze_.begin(infarct, CONTEXT)
-    assert begun.usable
+    assert begun.waits
     halves = analyze_.finish(begun, classify(begun.windows))
     whole = analyze_(infarct, CONTEXT)
     assert "classify" not in halves.timings
@@ -107,6 +109,60 @@ def test_a_half_analysis_of_a_usable_recording_cannot_be_finished_without_a_pred
     analyze_, _ = make_analyze()
     with pytest.raises(ValueError, match="needs a prediction"):
         analyze_.finish(analyze_.begin(infarct, CONTEXT), None)
+
+
+def test_what_had_to_be_calculated_is_kept(infarct: Recording) -> None:
+    analyze_, classify = make_analyze()
+    cache = FakeCache()
+    analysis = replace(analyze_, cache=cache)(infarct, CONTEXT)
+    (kept,) = cache.kept
+    assert analysis.computed is kept
+    assert (kept.measurements, kept.prediction) == (analysis.measurements, analysis.prediction)
+    np.testing.assert_array_equal(kept.features, classify.calls[0][0].features)
+    plain = analyze_(infarct, CONTEXT)
+    assert plain.computed is None
+    assert replace(analysis, id=plain.id, timings={}) == replace(plain, timings={})
+
+
+def test_what_is_known_is_not_calculated_and_everything_else_is_made_anew(infarct: Recording) -> None:
+    analyze_, classify = make_analyze()
+    row = np.zeros(len(FEATURE_NAMES), np.float32)
+    known = Computed("d", b"k", row, Measurements(heart_rate=61.0), make_prediction(MI=0.91), is_new=False)
+    cached = replace(analyze_, cache=FakeCache(known))
+    old = changed(infarct, recorded_at=NOW - timedelta(days=3))
+    first, second = cached(infarct, CONTEXT), cached(old, replace(CONTEXT, mode=Mode.SILENT))
+    assert classify.calls == []
+    assert (first.computed, first.measurements, first.prediction) == (known, known.measurements, known.prediction)
+    assert not {"features", "prepare", "classify"} & set(first.timings)
+    assert (first.urgency, second.urgency) == (Urgency.IMMEDIATE, Urgency.ROUTINE)
+    assert (first.archived, second.archived) == (False, True)
+    assert (first.mode, second.mode) == (Mode.LIVE, Mode.SILENT)
+    assert first.id != second.id
+    assert first.quality == analyze_(infarct, CONTEXT).quality
+
+
+def test_a_prediction_for_a_known_recording_is_a_defect(infarct: Recording) -> None:
+    analyze_, classify = make_analyze()
+    known = Computed("d", b"k", np.zeros(1, np.float32), Measurements(), make_prediction(MI=0.91))
+    cached = replace(analyze_, cache=FakeCache(known))
+    begun = cached.begin(infarct, CONTEXT)
+    assert not begun.waits
+    with pytest.raises(ValueError, match="unless one is known"):
+        cached.finish(begun, classify.prediction)
+
+
+def test_nothing_is_kept_of_a_signal_that_nobody_could_read() -> None:
+    cache = FakeCache()
+    cached = replace(make_analyze()[0], cache=cache)
+    flat = Recording(signal=np.zeros((12, 5000), np.float32), sampling_rate=500.0)
+    assert cached(flat, CONTEXT).computed is None
+    assert cache.kept == []
+
+
+def test_a_known_digest_is_handed_on(infarct: Recording) -> None:
+    cache = FakeCache()
+    replace(make_analyze()[0], cache=cache).begin(infarct, CONTEXT, "digest")
+    assert cache.asked == [(infarct, "digest")]
 
 
 @pytest.mark.parametrize(
@@ -211,3 +267,13 @@ def test_a_failing_model_is_an_error_and_no_empty_result(infarct: Recording) -> 
 def test_a_real_analysis_survives_storage(infarct: Recording) -> None:
     analysis = analyze(infarct)
     assert from_json(to_json(analysis)) == analysis
+
+
+def test_what_a_candidate_finds_is_silent_where_candidates_are_though_the_request_was_live(infarct: Recording) -> None:
+    for model, silent_candidates, mode in (
+        (CANDIDATE, True, Mode.SILENT),
+        (CANDIDATE, False, Mode.LIVE),
+        (CHAMPION, True, Mode.LIVE),
+    ):
+        use_case = replace(make_analyze(make_prediction(model, MI=0.83))[0], silent_candidates=silent_candidates)
+        assert use_case(infarct, CONTEXT).mode is mode

@@ -16,7 +16,7 @@ from inference.measurements import Measurements
 from inference.quality import QualityCode, QualityFinding, QualityReport, Severity
 from inference.recording import Sex
 from tests.actions.cases import NORMAL_MEASUREMENTS, evidence, flawed, recorded
-from tests.fakes import CANDIDATE, make_prediction
+from tests.fakes import CANDIDATE, CHAMPION, make_prediction
 
 POLICY = load_policy()
 
@@ -407,3 +407,10 @@ def test_with_the_shipped_rules_something_is_always_said_of_an_ecg_inside_the_in
         assert found[0].rule == "lead-reversal"
     if Superclass.MI in given.prediction.decided:
         assert any(r.diagnosis is Superclass.MI for r in found)
+
+
+def test_a_model_that_was_promoted_by_waiver_warns_of_what_was_waived() -> None:
+    waived = make_prediction(replace(CHAMPION, waived="fairness not assessed"), NORM=0.9)
+    found = interpret(POLICY, evidence(prediction=waived))
+    assert "Model fake-resnet 1.2.3 was promoted by waiver: fairness not assessed." in found.warnings
+    assert "model fake-resnet 1.2.3 (fairness not assessed)" in found.conclusion

@@ -60,6 +60,9 @@ def test_a_claimed_key_names_its_holder(store: Store) -> None:
         assert uow.documents.claim("identifier", "sys|1", "Observation/o-1", "d1") is None
         assert uow.documents.claim("identifier", "sys|1", "Observation/o-2", "d2") == ("Observation/o-1", "d1")
         assert uow.documents.claim("other", "sys|1", "Observation/o-2", "d2") is None
+    with store.reader() as reader:
+        assert reader.documents.owner("identifier", "sys|1") == "Observation/o-1"
+        assert reader.documents.owner("identifier", "sys|2") is None
 
 
 def test_of_eight_threads_that_claim_one_key_exactly_one_gets_it(migrated_url: str) -> None:

@@ -12,9 +12,12 @@ from audit.store import Store, open_store
 from audit.upgrade import upgrade
 from inference.errors import ConfigurationError, Duplicate, InternalError, StorageUnavailable
 from tests.audit.conftest import run_statements
-from tests.audit.values import NOW, analysis, document, entry, message, received
+from tests.audit.values import NOW, analysis, document, entry, features, message, received
 
-TABLES = ("inbox", "documents", "document_index", "claims", "analyses", "outbox", "audit_entries", "audit_heads")
+TABLES = (
+    "inbox", "documents", "document_index", "claims", "analyses", "outbox", "feature_cache", "audit_entries",
+    "audit_heads",
+)  # fmt: skip
 
 
 def store_everything(uow: UnitOfWork) -> str:
@@ -23,6 +26,7 @@ def store_everything(uow: UnitOfWork) -> str:
     uow.documents.claim("identifier", "1", "Observation/1", "d")
     uow.analyses.add(analysis("a-1", item))
     uow.outbox.add(message("R1"))
+    uow.features.add(features(1), NOW)
     uow.trail.append(entry())
     return "stored"
 
@@ -112,6 +116,7 @@ def test_a_reader_sees_one_snapshot_and_cannot_write(store: Store) -> None:
         lambda reader: reader.documents.create(document("r-2"), []),
         lambda reader: reader.documents.claim("identifier", "1", "Observation/1", "d"),
         lambda reader: reader.outbox.add(message("R1")),
+        lambda reader: reader.features.add(features(1), NOW),
     ]
     for write in writes:
         with pytest.raises(InternalError), store.reader() as reader:

@@ -1,4 +1,6 @@
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -12,12 +14,13 @@ from sqlalchemy import Connection, inspect, text
 from audit import upgrade as upgrades
 from audit.engine import connect_for_migration
 from audit.records import AcknowledgementState, IndexRow, ProcessingState
-from audit.schema import metadata
+from audit.revisions import migrate, migration_config
+from audit.schema import REVISION, metadata
 from audit.store import open_store
-from audit.upgrade import Upgrade, is_current, migration_config, newest_revision, upgrade
+from audit.upgrade import Upgrade, is_current, upgrade
 from inference.errors import ConfigurationError, InternalError, StorageUnavailable
 from tests.audit.conftest import run_statements
-from tests.audit.values import analysis, document, entry, message, received
+from tests.audit.values import NOW, analysis, document, entry, features, message, received
 
 
 @contextmanager
@@ -28,9 +31,9 @@ def connected(url: str) -> Iterator[Connection]:
     engine.dispose()
 
 
-def downgrade(url: str) -> None:
+def downgrade(url: str, revision: str = "base") -> None:
     with connected(url) as connection:
-        command.downgrade(migration_config(connection), "base")
+        command.downgrade(migration_config(connection), revision)
 
 
 def fill(url: str) -> None:
@@ -42,14 +45,33 @@ def fill(url: str) -> None:
         uow.documents.claim("identifier", "1", "Observation/1", "d")
         uow.analyses.add(analysis("a-1", item))
         uow.outbox.add(message("R1"))
+        uow.features.add(features(1), NOW)
         uow.trail.append(entry())
     store.close()
 
 
 def test_the_migrations_make_exactly_the_schema(url: str) -> None:
-    upgrade(url)
+    with connected(url) as connection:
+        migrate(connection)
     with connected(url) as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
+def test_an_empty_sqlite_file_becomes_what_the_migrations_make_of_it(tmp_path: Path) -> None:
+    made, migrated = (f"sqlite:///{tmp_path / name}.sqlite" for name in ("made", "migrated"))
+    upgrade(made)
+    with connected(migrated) as connection:
+        migrate(connection)
+    assert _definitions(made) == _definitions(migrated)
+    with connected(made) as connection:
+        assert MigrationContext.configure(connection).get_current_revision() == REVISION
+
+
+def _definitions(url: str) -> list[tuple[str, ...]]:
+    """Every table and index, with its columns and constraints in the words of SQLite."""
+    with connected(url) as connection:
+        found = connection.exec_driver_sql("SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name")
+        return [tuple(" ".join(str(value).split()) for value in row) for row in found]
 
 
 def test_constraints_are_named_as_the_schema_names_them(url: str) -> None:
@@ -62,8 +84,8 @@ def test_constraints_are_named_as_the_schema_names_them(url: str) -> None:
 
 
 def test_an_empty_database_is_upgraded_once(url: str) -> None:
-    assert upgrade(url) == Upgrade(None, newest_revision(), None)
-    assert upgrade(url) == Upgrade(newest_revision(), newest_revision(), None)
+    assert upgrade(url) == Upgrade(None, REVISION, None)
+    assert upgrade(url) == Upgrade(REVISION, REVISION, None)
     engine = connect_for_migration(url)
     assert is_current(engine)
     engine.dispose()
@@ -79,6 +101,26 @@ def test_down_to_nothing_and_up_again(url: str) -> None:
     with connected(url) as connection:
         assert set(inspect(connection).get_table_names()) == {*metadata.tables, "alembic_version"}
     fill(url)
+
+
+def test_the_feature_cache_comes_and_goes_with_its_migration_and_takes_nothing_else_along(url: str) -> None:
+    upgrade(url)
+    fill(url)
+    downgrade(url, "0001")
+    with connected(url) as connection:
+        assert set(metadata.tables) - set(inspect(connection).get_table_names()) == {"feature_cache"}
+        assert connection.execute(text("SELECT count(*) FROM analyses")).scalar_one() == 1
+    with pytest.raises(ConfigurationError, match="at schema 0001, this version needs 0002"):
+        open_store(url, chain_id="chain-b")
+    done = upgrade(url)
+    assert (done.before, done.after, done.copy is None) == ("0001", "0002", url.startswith("postgresql"))
+    store = open_store(url, chain_id="chain-b")
+    assert store.known_features(features(1).key) is None
+    with store.unit_of_work() as uow:
+        uow.features.add(features(1), NOW)
+    assert store.known_features(features(1).key) == features(1)
+    assert store.verify().problems == ()
+    store.close()
 
 
 def test_an_upgrade_of_a_database_in_use_leaves_what_is_in_it(url: str) -> None:
@@ -101,6 +143,16 @@ def test_a_database_of_a_later_version_is_refused(url: str) -> None:
     engine = connect_for_migration(url)
     assert not is_current(engine)
     engine.dispose()
+
+
+def test_a_current_database_is_opened_without_loading_alembic(tmp_path: Path) -> None:
+    script = (
+        "import sys\nfrom audit.upgrade import upgrade\n"
+        "upgrade(sys.argv[1]); upgrade(sys.argv[1])\n"
+        "sys.exit('alembic' in sys.modules)"
+    )
+    url = f"sqlite:///{tmp_path / 'ecg.sqlite'}"
+    assert subprocess.run([sys.executable, "-c", script, url], check=False).returncode == 0
 
 
 def test_a_migration_that_fails_changes_nothing(url: str) -> None:
@@ -146,4 +198,4 @@ def test_a_second_migration_waits_for_the_first_and_gives_up_in_time(
         holder.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": upgrades.MIGRATION_LOCK})
         with pytest.raises(StorageUnavailable, match="55P03"):
             upgrade(migrated_postgresql)
-    assert upgrade(migrated_postgresql).before == newest_revision()
+    assert upgrade(migrated_postgresql).before == REVISION

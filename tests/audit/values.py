@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from audit.records import AnalysisRow, AuditEntry, AuditEvent, Document, QueueRow, Received
+from audit.records import AnalysisRow, AuditEntry, AuditEvent, Document, FeatureRow, QueueRow, Received
 
 NOW = datetime(2026, 1, 31, 12, 0, 0, 123456, tzinfo=UTC)
 
@@ -68,3 +68,8 @@ def entry(subject: str = "Analysis/1", *, payload: bytes = b'{"urgency":"urgent"
     return AuditEntry(
         event=AuditEvent.ECG_ANALYSED, recorded_at=NOW, subject=subject, correlation_id="c-1", payload=payload
     )
+
+
+def features(number: int) -> FeatureRow:
+    """Of any bytes: the store does not look into them."""
+    return FeatureRow(number.to_bytes(32), 2**32 - 1, b"\x00\xff" * 24, bytes(40), bytes(range(256)) * 4)

@@ -1,7 +1,7 @@
 """What the clients send: the shipped recordings in the form of each door, different in every message.
 
 A benchmark that sends the same bytes again would measure the duplicate check, or a cache. So each message has its own
-identifiers, and one sample (the first of V6) has its own value: no two signals of a run are the same.
+identifiers, and two samples (the first of V6 and V5) have their own values: no two signals of a run are the same.
 """
 
 import re
@@ -26,7 +26,9 @@ NUMBER = b"NUMBER-HERE-"  # as long as what replaces it, so that sizes stay
 PATIENT = b"PATIENT0"
 # 0.1 uV steps: FHIR then counts in tenths of a microvolt, which gives the 286 KB of the budget.
 SAMPLE = 7.6543
-_SAMPLES = re.compile(rb"\b7\.6543\b|\b76543\b")
+SECOND_SAMPLE = 6.5437
+_SAMPLES = re.compile(rb"\b7\.6543\b|\b76543\b|\b6\.5437\b|\b65437\b")
+_VALUES = 9000
 _UUID = re.compile(rb"(?<=urn:uuid:)[0-9a-f-]{36}")
 
 
@@ -48,8 +50,10 @@ class Template:
 _FILLINGS: dict[bytes, Callable[[int], bytes]] = {
     NUMBER: lambda number: b"%012d" % number,
     PATIENT: lambda number: b"BENCH%03d" % (number % PATIENTS),
-    b"7.6543": lambda number: b"0.%04d" % (1000 + number % 9000),
-    b"76543": lambda number: b"%04d" % (1000 + number % 9000),
+    b"7.6543": lambda number: b"0.%04d" % (1000 + number % _VALUES),
+    b"76543": lambda number: b"%04d" % (1000 + number % _VALUES),
+    b"6.5437": lambda number: b"0.%04d" % (1000 + number // _VALUES % _VALUES),
+    b"65437": lambda number: b"%04d" % (1000 + number // _VALUES % _VALUES),
 }
 
 
@@ -60,7 +64,7 @@ def template(content: bytes) -> Template:
 
 
 def recordings() -> tuple[Recording, ...]:
-    """The shipped recordings, as just made, with the sample that is to be replaced."""
+    """The shipped recordings, as just made, with the samples that are to be replaced."""
     return tuple(_recording(name, age, sex) for name, age, sex in EXAMPLES)
 
 
@@ -68,6 +72,7 @@ def _recording(name: str, age: float, sex: Sex) -> Recording:
     recording = read(ROOT / "examples" / f"{name}.hea")
     signal = np.array(recording.signal)
     signal[LEADS.index("V6"), 0] = SAMPLE
+    signal[LEADS.index("V5"), 0] = SECOND_SAMPLE
     return replace(recording, signal=signal, age=age, sex=sex, recorded_at=datetime.now(UTC))
 
 

@@ -8,8 +8,10 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
+import numpy as np
 import pytest
 
 from actions.analysis import Mode
@@ -30,6 +32,7 @@ from tests.e2e.doors import (
     post_observation,
     send,
 )
+from tests.releases import point, release
 
 PROCESS = (
     "ecg_process_cpu_seconds_total", "ecg_process_resident_memory_bytes", "ecg_process_virtual_memory_bytes",
@@ -96,6 +99,17 @@ def _of_old_times(service: Service) -> None:
     assert post_matrix(service, matrix(recorded_at="2001-02-03T04:05:06Z")).status_code == 200
 
 
+def _twice(service: Service) -> None:
+    content = matrix()
+    assert [post_matrix(service, content).status_code for _ in range(2)] == [200, 200]
+
+
+def _never_seen(service: Service) -> None:
+    signal = np.array(ecg().signal)
+    signal[0, :8] = np.frombuffer(uuid4().bytes[:8], np.uint8) / 1000
+    assert post_matrix(service, matrix(ecg(signal=signal))).status_code == 200
+
+
 def _nothing(_: Service) -> None:
     """Time passes."""
 
@@ -143,6 +157,8 @@ ROWS = (
     Row("ecg_write_seconds", _predicted, by=None),
     Row("ecg_confidence", _predicted, {"superclass": "HYP"}),
     Row("ecg_recording_seconds", _predicted),
+    Row("ecg_feature_cache_total", _twice, {"outcome": "hit_memory"}, by=None),
+    Row("ecg_feature_cache_total", _never_seen, {"outcome": "miss"}),
     Row("ecg_uptime_seconds", _nothing, by=None),
 )  # fmt: skip
 
@@ -153,6 +169,7 @@ ELSEWHERE = {
     "ecg_lane_waiting": "test_ecgs_that_wait_for_the_lane_are_seen",
     "ecg_mllp_connections": "test_open_mllp_connections_are_counted_until_they_close",
     "ecg_ready_check": "test_each_readiness_check_shows_its_last_result",
+    "ecg_model_changes_total": "test_another_model_that_is_activated_is_counted_and_shown",
     "ecg_model_info": "test_the_model_and_the_start_of_this_very_process_are_shown",
     "ecg_start_time_seconds": "test_the_model_and_the_start_of_this_very_process_are_shown",
 }
@@ -254,6 +271,18 @@ def test_the_model_and_the_start_of_this_very_process_are_shown(service: Service
     shown = {"name": name, "version": version, "status": service.ready["model_status"]}
     assert counted(service, "ecg_model_info", **shown) == counted(service, "ecg_model_info") == 1
     assert counted(service, "ecg_start_time_seconds") != counted(cautious, "ecg_start_time_seconds")
+
+
+def test_another_model_that_is_activated_is_counted_and_shown(tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    for version in ("1.0.0", "1.1.0"):
+        release(models, version)
+    point(models, "fixed/1.0.0")
+    with running(tmp_path, model=str(models)) as service:
+        assert counted(service, "ecg_model_changes_total") == 0
+        point(models, "fixed/1.1.0")
+        _reaches(service, "ecg_model_changes_total", outcome="taken-up")
+        assert counted(service, "ecg_model_info", version="1.1.0") == 1
 
 
 def test_a_recording_of_a_group_nobody_thought_of_is_counted_as_unknown(service: Service) -> None:

@@ -5,12 +5,15 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.e2e.conftest import ROOT, Service, command, environment, running
 
 TRAINING_ONLY = ("torch", "mlflow", "dagster", "evidently", "great_expectations", "h5py", "sklearn", "onnx")
+# Each takes 0.2 to 1.1 s to import.
+SLOW = ("scipy.signal", "scipy.stats", "alembic", "httpx", "pandas", "pydicom", "hl7apy", "matplotlib")
 
 
 def test_a_second_service_on_the_same_file_names_the_holder(service: Service) -> None:
@@ -41,24 +44,43 @@ def test_a_candidate_model_runs_silent_unless_it_is_allowed_and_sigterm_ends_it_
         assert silent.stop() == 0
 
 
-def test_serving_imports_no_training_library(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the process of `ecg-interop serve` has loaded when it is ready."""
     script = (
-        "import sys, json, runpy, threading, os, signal\n"
+        "import gc, json, os, signal, sys\n"
         "from interop import bootstrap\n"
         "from interop.settings import Settings\n"
+        "gc.disable()\n"
         "def ready(_):\n"
-        "    json.dump(sorted({name.partition('.')[0] for name in sys.modules}), sys.stdout)\n"
+        "    found = {'modules': sorted(sys.modules), 'collects': gc.isenabled(), 'settled': gc.get_freeze_count()}\n"
+        "    json.dump(found, sys.stdout)\n"
         "    sys.stdout.flush()\n"
         "    os.kill(os.getpid(), signal.SIGTERM)\n"
         "bootstrap.serve(Settings(http_port=0, mllp_port=0), ready)\n"
     )
+    folder = tmp_path_factory.mktemp("started")
     result = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, env=environment(tmp_path), capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", script], cwd=ROOT, env=environment(folder), capture_output=True, text=True, timeout=60
     )
     assert result.returncode == 0, result.stderr
-    imported = set(json.loads(result.stdout))
+    found: dict[str, Any] = json.loads(result.stdout)
+    return found
+
+
+def test_serving_imports_no_training_library(started: dict[str, Any]) -> None:
+    imported = {name.partition(".")[0] for name in started["modules"]}
     assert "onnxruntime" in imported
     assert imported.isdisjoint(TRAINING_ONLY)
+
+
+def test_the_start_does_not_wait_for_what_serving_does_not_need(started: dict[str, Any]) -> None:
+    assert set(started["modules"]).isdisjoint(SLOW)
+
+
+def test_a_service_that_is_ready_has_settled_its_memory_and_collects_garbage(started: dict[str, Any]) -> None:
+    assert started["collects"]
+    assert started["settled"] > 0
 
 
 def test_a_wrong_setting_is_one_clear_line_and_exit_code_2(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from inference import artifact
-from inference.artifact import find_model, load_artifact
-from inference.errors import ModelInvalid
+from inference.artifact import find_model, find_models, load_artifact
+from inference.errors import ConfigurationError, ModelInvalid
 from inference.labels import Superclass
 from inference.prediction import ModelStatus
 from tests.conftest import ROOT
@@ -173,3 +173,21 @@ def test_a_broken_pointer_is_refused(tmp_path: Path, pointer: str) -> None:
 def test_a_setting_that_leads_nowhere_is_refused_and_never_replaced_by_another_model(tmp_path: Path) -> None:
     with pytest.raises(ModelInvalid, match="absent"):
         find_model(tmp_path / "absent")
+
+
+def test_models_are_activated_in_the_folder_of_the_pointer(model: Path) -> None:
+    models = model.parents[1]
+    assert find_models(None) == Path("models")
+    assert find_models(models) == find_models(models / "champion.json") == models
+
+
+def test_nothing_is_activated_where_the_setting_pins_one_release(model: Path) -> None:
+    with pytest.raises(ConfigurationError, match="ECG_MODEL pins"):
+        find_models(model)
+
+
+def test_a_waiver_of_the_card_is_told_with_the_model(model: Path) -> None:
+    assert load_artifact(model).info().waived is None
+    waiver = {"waives": ["fairness"], "by": "Ada", "reason": "pilot", "date": "2026-01-01T00:00:00+00:00"}
+    _change(model, waiver=waiver | {"says": "fairness not assessed"})
+    assert load_artifact(model).info().waived == "fairness not assessed"

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from inference.beats import Beats, find_beats
+from inference.diagnostic import DIAGNOSTIC_RATE
 from inference.features import DEMOGRAPHIC_FEATURES, FEATURE_NAMES, FEATURES_VERSION, extract
 from inference.measurements import Measurements, measure
 from inference.recording import Recording, Sex
@@ -15,8 +16,8 @@ def named(recording: Recording, age: float | None = None, sex: Sex = Sex.UNKNOWN
     return dict(zip(FEATURE_NAMES, extract(beats, measure(beats), age, sex).tolist(), strict=True))
 
 
-def test_the_list_of_version_1_is_fixed() -> None:
-    assert FEATURES_VERSION == "1"
+def test_the_list_of_version_2_is_fixed() -> None:
+    assert FEATURES_VERSION == "2"
     assert len(FEATURE_NAMES) == len(set(FEATURE_NAMES)) == 250
     assert FEATURE_NAMES[0] == "I_p"
     assert FEATURE_NAMES[12] == "I_q"
@@ -79,8 +80,9 @@ def test_amplitudes_are_those_of_the_trace(examples: Path) -> None:
     recording = read(examples / "00010_hr")
     beats, features = find_beats(recording), named(recording)
     assert beats.waves is not None
-    qrs = beats.median[:, beats.waves.qrs_on : beats.waves.qrs_off]
-    level = beats.median[:, beats.waves.qrs_on - 6 : beats.waves.qrs_on].mean(axis=1)
+    step = beats.waves.fs // DIAGNOSTIC_RATE
+    on, off = beats.waves.qrs_on // step, beats.waves.qrs_off // step
+    qrs, level = beats.median[:, on:off], beats.median[:, on - 3 : on].mean(axis=1)
     assert features["V5_r"] == pytest.approx(qrs[10].max() - level[10], abs=0.1)
     assert features["V1_s"] == pytest.approx(qrs[6].min() - level[6], abs=0.1)
     assert features["sokolow_lyon"] == pytest.approx(-features["V1_s"] + max(features["V5_r"], features["V6_r"]))
@@ -110,4 +112,4 @@ def test_the_100_hz_copy_of_a_recording_has_nearly_the_same_features(shared_data
     spread = np.nanpercentile(fast, 95, axis=0) - np.nanpercentile(fast, 5, axis=0)
     difference = np.nanmedian(np.abs(slow - fast), axis=0) / np.maximum(spread, 1e-6)
     assert np.median(difference) < 0.01
-    assert np.quantile(difference, 0.95) < 0.04
+    assert np.quantile(difference, 0.95) < 0.045

@@ -1,6 +1,7 @@
 import math
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,16 @@ pytest.importorskip("torch", reason="torch is not installed: only needed to trai
 
 import torch
 
-from inference.network import EcgNetwork, FeatureStatistics, NetworkConfig, Probabilities, parameter_count
+from inference.boosted_trees import TreeShape
+from inference.network import (
+    BRANCHES,
+    EcgNetwork,
+    FeatureStatistics,
+    NetworkConfig,
+    Probabilities,
+    load_network,
+    parameter_count,
+)
 
 FEATURES = 6
 
@@ -18,7 +28,7 @@ FEATURES = 6
 def network() -> EcgNetwork:
     torch.manual_seed(0)
     made = EcgNetwork(NetworkConfig(FEATURES)).eval()
-    made.set_statistics(
+    made.perceptron.set_statistics(
         FeatureStatistics(
             median=np.full(FEATURES, 2, np.float32),
             mean=np.full(FEATURES, 1, np.float32),
@@ -69,6 +79,35 @@ def test_signal_and_features_both_count(network: EcgNetwork) -> None:
     before = network(signal, features)
     assert not torch.allclose(before, network(signal.flip(2), features))
     assert not torch.allclose(before, network(signal, features + 1))
+
+
+def test_the_blend_weighs_the_branches_then_calibrates_each_class() -> None:
+    torch.manual_seed(0)
+    network = EcgNetwork(NetworkConfig(FEATURES)).eval()
+    network.blend.weights.copy_(torch.tensor([0.2, 0.3, 0.5]))
+    network.blend.scale.copy_(torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0]))
+    network.blend.shift.copy_(torch.tensor([0.0, 0.1, 0.2, 0.3, 0.4]))
+    branches = network.branches(*_inputs())
+    assert branches.shape == (2, len(BRANCHES), 5)
+    weighted = 0.2 * branches[:, 0] + 0.3 * branches[:, 1] + 0.5 * branches[:, 2]
+    torch.testing.assert_close(network(*_inputs()), network.blend.scale * weighted + network.blend.shift)
+
+
+def test_a_network_comes_back_from_its_weights_whatever_its_shape(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    made = EcgNetwork(NetworkConfig(FEATURES, units=24, trees=TreeShape(5, 7, 3))).eval()
+    made.trees.leaf.normal_()
+    made.trees.threshold.normal_()
+    torch.save(made.state_dict(), tmp_path / "model.pt")
+    loaded = load_network(tmp_path / "model.pt")
+    assert (loaded.config.features, loaded.config.units, loaded.config.trees) == (FEATURES, 24, TreeShape(5, 7, 3))
+    torch.testing.assert_close(loaded(*_inputs()), made(*_inputs()))
+
+
+def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    torch.save({"features.mean": torch.zeros(3)}, tmp_path / "model.pt")
+    with pytest.raises(RuntimeError, match="another network"):
+        load_network(tmp_path / "model.pt")
 
 
 def test_a_recording_is_judged_independently_of_its_batch(network: EcgNetwork) -> None:

@@ -10,7 +10,16 @@ from scipy.signal import resample
 from inference import prepare as module
 from inference.errors import UninterpretableSignal
 from inference.formats import read
-from inference.prepare import MAX_WINDOWS, MODEL_SAMPLES, ModelInput, bridged, prepare, preprocessing_hash
+from inference.prepare import (
+    MAX_WINDOWS,
+    MODEL_SAMPLES,
+    ModelInput,
+    _resampled,
+    _response,
+    bridged,
+    prepare,
+    preprocessing_hash,
+)
 from inference.recording import Recording
 
 FEATURES = np.array([1, np.nan, 3], np.float32)
@@ -83,6 +92,17 @@ def test_the_sampling_rate_does_not_change_the_input(signal: NDArray[np.float32]
     other = resample(signal, round(10 * rate), axis=1).astype(np.float32)
     at_500, at_rate = _only(Recording(signal, 500)), _only(Recording(other, rate))
     assert np.corrcoef(at_500.ravel(), at_rate.ravel())[0, 1] > 0.998
+
+
+@pytest.mark.parametrize("rate", [100, 250, 257, 500, 512.82, 1000, 1001])
+def test_filter_and_change_of_rate_are_scipys_resample_with_a_spectral_window(rate: float) -> None:
+    samples = round(12 * rate)
+    signal = np.random.default_rng(1).normal(size=(12, samples)).astype(np.float32)
+    frequency = np.abs(np.fft.fftfreq(samples, 1 / rate)) + 1e-9
+    window = (1 / (1 + (0.5 / frequency) ** 6) / (1 + (frequency / 40) ** 6)).astype(np.float32)
+    for target in (6000, 6001):
+        ours = _resampled(signal, target, _response(samples, target, rate))
+        np.testing.assert_allclose(ours, resample(signal, target, axis=1, window=window), atol=1e-5)
 
 
 @pytest.mark.parametrize("seconds", [2.5, 5, 7.3])

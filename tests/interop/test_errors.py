@@ -38,7 +38,7 @@ class Raising:
     def __init__(self) -> None:
         self.error: EcgError = EcgError("none yet")
 
-    def begin(self, recording: object, context: object) -> None:
+    def begin(self, recording: object, context: object, digest: object = None) -> None:
         """What every door's analysis starts with."""
         raise self.error
 

@@ -86,3 +86,11 @@ def test_gauges_that_nobody_pushes_are_refreshed_before_each_exposition() -> Non
 
 def test_no_checks_at_all_is_ready() -> None:
     assert json.loads(client().get("/ready").content)["status"] == "ready"
+
+
+def test_a_probe_is_shown_what_serves_whether_or_not_it_is_ready() -> None:
+    app = FastAPI()
+    shown = Health({"database": without_database}, lambda: {"model": {"version": "1.2.3"}})
+    app.include_router(router(shown, Metrics(), lambda: None))
+    answer = Client(app).get("/ready")
+    assert (answer.status_code, answer.json()["model"]) == (503, {"version": "1.2.3"})

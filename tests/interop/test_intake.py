@@ -4,12 +4,13 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from actions.analysis import Analysis, Door
+from actions.analysis import Analysis, Door, Mode
 from interop.intake import Intake
 from interop.logs import NO_CORRELATION, JsonFormatter, correlation
 from tests.interop.mllp.world import World, recording
@@ -80,3 +81,12 @@ def test_an_analysis_alone_is_made_and_counted(tmp_path: Path) -> None:
     assert analysis.interpretable
     assert analysis.door is Door.MLLP
     assert 'ecg_analyses_total{door="mllp",mode="live"} 1.0' in metrics
+
+
+@pytest.mark.parametrize(("speaks", "mode"), [(True, Mode.LIVE), (False, Mode.SILENT)])
+def test_a_request_is_silent_while_what_serves_may_not_speak(tmp_path: Path, speaks: bool, mode: Mode) -> None:
+    async def scenario() -> Mode:
+        async with World(tmp_path).intake() as intake:
+            return replace(intake, may_speak=lambda: speaks).context(Door.MLLP, "c-1").mode
+
+    assert asyncio.run(scenario()) is mode

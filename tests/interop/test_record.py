@@ -3,21 +3,27 @@ from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actions.analysis import Analysis, Mode
+from actions.computed import Computed
 from actions.serialize import from_json
 from audit.records import AcknowledgementState, AuditEvent, Document, ProcessingState, QueueRow
+from inference.digest import signal_digest
 from inference.errors import Duplicate, SenderError
+from inference.features import FEATURE_NAMES
+from inference.measurements import Measurements
 from inference.recording import Recording
+from interop.feature_row import to_row
 from interop.record import Origin, Recorded, prepare, record, record_unanalysed
 from interop.resources.identifiers import Identifier
-from interop.resources.observation import parse, signal_digest, to_recording
+from interop.resources.observation import parse, to_recording
 from interop.resources.validation import problems
-from tests.fakes import NOW, SequentialIds
+from tests.fakes import NOW, SequentialIds, make_prediction
 from tests.fakes_store import FakeUnitOfWork
 from tests.interop.resources.cases import (
     FILLER,
@@ -212,13 +218,9 @@ def test_silent_results_are_stored_as_silent_but_the_ecg_and_the_devices_are_not
 
 
 def test_the_answer_is_kept_with_the_item(desk: Desk) -> None:
-    recorded = desk.take(
-        MESSAGE,
-        answer=lambda recorded: b"ACK " + recorded.report.id.encode(),
-        acknowledgement=AcknowledgementState.PENDING,
-    )
+    recorded = desk.take(MESSAGE, answer=b"ACK", acknowledgement=AcknowledgementState.PENDING)
     row = desk.store.inbox.get(recorded.inbox_id)
-    assert row.answer == b"ACK " + recorded.report.id.encode()
+    assert row.answer == b"ACK"
     assert row.acknowledgement is AcknowledgementState.PENDING
 
 
@@ -304,3 +306,14 @@ def test_a_wrong_value_anywhere_is_refused_as_the_senders_fault_or_does_no_harm(
     origin = Origin(observation=received, subject=received.subject)
     report = prepare(make_analysis(), recording=recording, origin=origin, ids=SequentialIds()).rendered.report
     assert problems(content(report.document)) == []
+
+
+def test_what_was_calculated_for_it_is_stored_once_under_its_key(desk: Desk) -> None:
+    features = np.arange(len(FEATURE_NAMES), dtype=np.float32)
+    computed = Computed("d", bytes(32), features, Measurements(heart_rate=61.0), make_prediction(MI=0.8))
+    desk.take(MESSAGE, analysis=make_analysis(id=desk.ids(), computed=computed))
+    assert desk.store.features.rows == {bytes(32): to_row(computed)}
+    known = replace(computed, key=bytes(31) + b"1", is_new=False)
+    desk.take(MESSAGE, analysis=make_analysis(id=desk.ids(), computed=known))
+    assert list(desk.store.features.rows) == [bytes(32)]
+    assert len(desk.store.analyses.rows) == 2, "each item has an analysis of its own"

@@ -1,18 +1,21 @@
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from actions.analysis import Analysis, Door, RequestContext
 from actions.analyze import Analyze
+from actions.computed import Computed
 from actions.policy import load_policy
 from inference.errors import Malformed, ModelUnavailable
+from inference.measurements import Measurements
 from inference.prediction import Prediction
 from inference.prepare import ModelInput
 from inference.recording import Recording
 from interop.together import Job, Together
-from tests.fakes import NOW, FixedClock, SequentialIds, make_prediction
+from tests.fakes import NOW, FakeCache, FixedClock, SequentialIds, make_prediction
 from tests.interop.service import flat_ecg, real_ecg
 
 ECG = real_ecg()
@@ -77,6 +80,15 @@ def test_what_cannot_be_interpreted_does_not_reach_the_model() -> None:
     (analysis, _), _ = together(model)([job(flat_ecg), job()])
     assert not analysis.interpretable
     assert model.runs == [1]
+
+
+def test_what_was_calculated_before_does_not_reach_the_model() -> None:
+    model = Model()
+    known = Computed("d", b"k", np.zeros(1, np.float32), Measurements(), make_prediction(MI=0.7), is_new=False)
+    whole = together(model)
+    cached = replace(whole, analyze=replace(whole.analyze, cache=FakeCache(known)))
+    assert [round(probability(outcome), 2) for outcome in cached([job(), job()])] == [0.7, 0.7]
+    assert model.runs == []
 
 
 def test_a_run_that_fails_is_repeated_one_by_one() -> None:

@@ -5,14 +5,34 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+import torch
 
 from training.config import TrainingConfig
 from training.export import Exported, export
 from training.train import train
 
-TINY = TrainingConfig(name="tiny", epochs=2, batch_size=8, longest_crop=2.5)
+TINY = TrainingConfig(
+    name="tiny",
+    version="0.1.0",
+    epochs=2,
+    batch_size=8,
+    threads=1,
+    folds=2,
+    members=2,
+    member_epochs=2,
+    trees=4,
+    tree_depth=2,
+    tree_leaves=4,
+    tree_smallest_leaf=2,
+)
 
 SIZES = {"train": 12, "val": 8, "test": 6}
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> None:
+    """Steps on a few recordings take longer when two threads wait for each other."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -4,10 +4,11 @@ import pytest
 
 from inference.artifact import load_artifact
 from tests.conftest import ROOT
-from training.datasets.ptbxl import Split
-from training.evaluate import evaluate
+from training.datasets.entry import Split
+from training.datasets.ptbxl import read_index
+from training.evaluate import evaluate, evaluate_external
 from training.export import Exported
-from training.looks import looks
+from training.looks import AlreadyLooked, looks
 
 
 def test_the_validation_fold_is_scored_and_written_into_the_card(
@@ -31,6 +32,20 @@ def test_a_look_at_the_test_split_is_appended_with_the_checksum_and_the_score(
     assert entry["sha256"] == artifact.info().sha256
     assert entry["macro_auc"] == evaluation.assessment.macro_auc.value
     assert artifact.card["metrics"]["test"]["recordings"] == 6
+    assert artifact.card["test_looks"] == {"of_this_model": 1, "of_all_models": 1}
+    with pytest.raises(AlreadyLooked):
+        evaluate(exported.folder, small_ptbxl, Split.TEST, looks=log, cache=cache)
+    assert len(looks(log)) == 1
+
+
+def test_recordings_of_another_source_are_scored_under_their_own_name(
+    exported: Exported, small_ptbxl: Path, cache: Path
+) -> None:
+    entries = read_index(small_ptbxl, Split.VAL)
+    evaluation = evaluate_external(exported.folder, entries, "elsewhere", cache=cache)
+    card = load_artifact(exported.folder).card
+    assert card["metrics"]["external-elsewhere"]["recordings"] == len(evaluation.probabilities) == 8
+    assert "external-elsewhere" in (exported.folder / "README.md").read_text()
 
 
 def test_the_test_split_is_not_read_when_the_look_cannot_be_written_down(

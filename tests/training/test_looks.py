@@ -1,8 +1,11 @@
+import json
 from pathlib import Path
 
 import pytest
 
-from training.looks import looks, open_look
+from tests.conftest import ROOT
+from training.looks import AlreadyLooked, looks, open_look, scored
+from training.readme import NOT_LOOKED_AT
 
 
 def test_a_look_is_written_down_with_date_commit_checksum_and_score(tmp_path: Path) -> None:
@@ -43,3 +46,37 @@ def test_nothing_can_be_looked_at_where_the_log_cannot_be_written(tmp_path: Path
     with pytest.raises(IsADirectoryError), open_look(tmp_path / "looks.jsonl", commit=None, sha256=""):
         reached = True
     assert not reached
+
+
+def test_weights_that_have_their_figure_are_not_looked_at_again(tmp_path: Path) -> None:
+    log = tmp_path / "looks.jsonl"
+    with open_look(log, commit=None, sha256="12") as look:
+        look.macro_auc = 0.9
+    with pytest.raises(AlreadyLooked, match="has been looked at"), open_look(log, commit=None, sha256="12"):
+        pytest.fail("the test split was given out twice")
+    assert len(looks(log)) == 1
+
+
+def test_a_look_that_failed_may_be_repeated_and_both_are_on_record(tmp_path: Path) -> None:
+    log = tmp_path / "looks.jsonl"
+    with open_look(log, commit=None, sha256="12"):
+        pass
+    with open_look(log, commit=None, sha256="12") as look:
+        look.macro_auc = 0.9
+    assert len(looks(log)) == 2
+    assert len(scored(log, "12")) == 1
+
+
+def test_every_released_model_was_looked_at_exactly_once_or_says_that_it_was_not() -> None:
+    log = ROOT / "models" / "test_looks.jsonl"
+    cards = sorted((ROOT / "models").glob("*/*/card.json"))
+    assert cards
+    for path in cards:
+        card = json.loads(path.read_text())
+        found = scored(log, card["files"]["model.onnx"])
+        if card["status"] == "candidate" and "test" not in card["metrics"]:
+            assert not found, f"{path}: looked at, but its card does not show it"
+            assert f"**test**: {NOT_LOOKED_AT}" in path.with_name("README.md").read_text()
+        else:
+            assert len(found) == 1, f"{path}: {len(found)} looks at the test fold have a figure"
+            assert found[0]["macro_auc"] == pytest.approx(card["metrics"]["test"]["macro_auc"]["value"], abs=1e-4)

@@ -12,8 +12,9 @@ from onnx import numpy_helper
 from inference.artifact import find_model, load_artifact
 from inference.classifier import onnx_runner
 from tests.conftest import ROOT
+from training.datasets.entry import Split
 from training.datasets.prepared import Prepared, load_prepared
-from training.datasets.ptbxl import Split, read_index
+from training.datasets.ptbxl import read_index
 from training.export import Exported
 from training.quantize import calibration_rows, compare, quantize, release_int8, trunk_nodes
 

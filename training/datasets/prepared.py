@@ -6,93 +6,94 @@ asked for. So a change in any of them makes a new folder, and nothing stale is e
 
 import hashlib
 import json
-import os
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.beats import find_beats
-from inference.features import FEATURE_NAMES, FEATURES_VERSION, extract
+from inference.features import FEATURE_NAMES, FEATURES_VERSION
 from inference.labels import Superclass
-from inference.measurements import measure
-from inference.prepare import MODEL_SAMPLES, ModelInput, prepare, preprocessing_hash
-from inference.recording import LEADS, Recording
-from training.datasets.ptbxl import Entry
+from inference.prepare import MODEL_SAMPLES, preprocessing_hash
+from inference.recording import LEADS
+from training.datasets.entry import Dropped, Entry
+from training.datasets.preparing import FEATURES_FILE, SIGNALS_FILE, Progress, fill, read_journal
+from training.feature_store import FeatureStore
 
-Progress = Callable[[int, int], None]  # recordings done, recordings in all
+FEATURES_FOLDER = "features"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """signals: float32 (recordings, 12, 5000), mapped from disk. features: float32 (recordings, n), NaN for unknown.
-    labels: float32 (recordings, 5) of 0 and 1, in the order of `Superclass`. ecg_ids: int64 (recordings,)."""
+    """signals: float32 (recordings, 12, 5000), mapped from disk. features: float32 (recordings, n), NaN for unknown,
+    mapped too. labels: float32 (recordings, 5) of 0, 1 and NaN for unknown, in the order of `Superclass`.
+    recording_ids: str (recordings,). entries: one a row, where it came from entries. dropped: those without a row."""
 
     signals: NDArray[np.float32]
     features: NDArray[np.float32]
     labels: NDArray[np.float32]
-    ecg_ids: NDArray[np.int64]
+    recording_ids: NDArray[np.str_]
+    entries: tuple[Entry, ...] = ()
+    dropped: tuple[Dropped, ...] = ()
 
     def __len__(self) -> int:
-        return len(self.ecg_ids)
+        return len(self.recording_ids)
 
 
-def model_input(recording: Recording) -> ModelInput:
-    """The one window of a recording of up to 10 s, just as `actions.analyze` makes it.
-
-    Raises ValueError for a longer recording: one label cannot be given to each of several windows.
-    """
-    beats = find_beats(recording)
-    features = extract(beats, measure(beats), recording.age, recording.sex)
-    windows = prepare(recording, features)
-    if len(windows) != 1:
-        raise ValueError(f"a recording of {recording.duration:g} s has {len(windows)} windows")
-    return windows[0]
-
-
-def load_prepared(entries: Sequence[Entry], cache: Path, progress: Progress | None = None) -> Prepared:
+def load_prepared(
+    entries: Sequence[Entry],
+    cache: Path,
+    progress: Progress | None = None,
+    *,
+    workers: int = 0,
+    drop_unusable: bool = False,
+    features: FeatureStore | None = None,
+) -> Prepared:
     """The arrays of these recordings, in their order, from the cache or prepared now.
 
-    Raises what reading and preparing raise; nothing is left in the cache then.
+    workers: processes that prepare, 0 for this one. drop_unusable: leave out recordings that cannot be read or that
+    the service would refuse; `Prepared.entries` then are those that are left. features: the store that features are
+    taken from and added to, by default in `features` beside the cache. Raises what reading and preparing raise
+    otherwise; the cache keeps what was prepared by then, and goes on from there the next time.
     """
-    folder = cache / _key(entries)
+    folder = cache / _key(entries, drop_unusable)
     if not folder.is_dir():
-        _fill(entries, folder, progress)
+        features = features or FeatureStore(cache.parent / FEATURES_FOLDER)
+        names = {e.dataset for e in entries}
+        store = features.files(names.pop()) if len(names) == 1 else None  # a partition is of one data set
+        fill(entries, folder, workers=workers, drop_unusable=drop_unusable, progress=progress, store=store)
+    done = read_journal(folder)
+    places = {place for place, _ in done.dropped}
+    kept = tuple(e for place, e in enumerate(entries) if place not in places)
     return Prepared(
-        signals=np.load(folder / "signals.npy", mmap_mode="r"),
-        features=np.load(folder / "features.npy"),
-        labels=_labels(entries),
-        ecg_ids=np.array([e.ecg_id for e in entries], np.int64),
+        signals=_mapped(folder / SIGNALS_FILE, (done.rows, len(LEADS), MODEL_SAMPLES)),
+        features=_mapped(folder / FEATURES_FILE, (done.rows, len(FEATURE_NAMES))),
+        labels=label_rows(kept),
+        recording_ids=np.array([e.recording_id for e in kept], np.str_),
+        entries=kept,
+        dropped=tuple(why for _, why in done.dropped),
     )
 
 
-def _key(entries: Sequence[Entry]) -> str:
-    asked = [[str(e.header.resolve()), e.age, e.sex] for e in entries]
-    shape = [preprocessing_hash(), FEATURES_VERSION, FEATURE_NAMES, asked]
-    return hashlib.sha256(json.dumps(shape).encode()).hexdigest()[:16]
+def label_rows(entries: Sequence[Entry]) -> NDArray[np.float32]:
+    """float32 (entries, 5) of 0, 1 and NaN for unknown, in the order of `Superclass`."""
+    rows = [[float(e.labels.get(c, np.nan)) for c in Superclass] for e in entries]
+    return np.array(rows, np.float32).reshape(-1, len(Superclass))
 
 
-def _labels(entries: Sequence[Entry]) -> NDArray[np.float32]:
-    return np.array([[c in e.labels for c in Superclass] for e in entries], np.float32).reshape(-1, len(Superclass))
+def _key(entries: Sequence[Entry], drop_unusable: bool) -> str:
+    shape = [preprocessing_hash(), FEATURES_VERSION, list(FEATURE_NAMES), drop_unusable]
+    digest = hashlib.sha256(json.dumps(shape).encode())
+    for entry in entries:
+        digest.update(json.dumps([entry.source.key, entry.age, entry.sex]).encode())
+    return digest.hexdigest()[:16]
 
 
-def _fill(entries: Sequence[Entry], folder: Path, progress: Progress | None) -> None:
-    """Write to a folder beside it and rename at the end, so that an interrupted run leaves no half-filled cache."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        partial = Path(scratch) / "arrays"
-        partial.mkdir()
-        shape = (len(entries), len(LEADS), MODEL_SAMPLES)
-        signals = np.lib.format.open_memmap(partial / "signals.npy", "w+", np.dtype(np.float32), shape)
-        features = np.empty((len(entries), len(FEATURE_NAMES)), np.float32)
-        for i, entry in enumerate(entries):
-            window = model_input(entry.read())
-            signals[i], features[i] = window.signal, window.features
-            if progress is not None:
-                progress(i + 1, len(entries))
-        signals.flush()
-        np.save(partial / "features.npy", features)
-        os.replace(partial, folder)
+def _mapped(path: Path, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """An array on disk, of which only what is used comes into memory. Writing to it changes nothing on disk."""
+    if shape[0] == 0:  # an empty file cannot be mapped
+        return np.empty(shape, np.float32)
+    mapped: np.memmap[Any, np.dtype[np.float32]] = np.memmap(path, np.float32, mode="c", shape=shape)
+    return mapped

@@ -1,25 +1,29 @@
 """PTB-XL in its official layout (Wagner et al., Sci Data 7:154, 2020; PhysioNet 1.0.3).
 
-    ptbxl_database.csv    one row per recording: age, sex, scp_codes, strat_fold, ...
+    ptbxl_database.csv    one row per recording: patient_id, age, sex, scp_codes, strat_fold, ...
     scp_statements.csv    SCP code -> diagnostic superclass
     records100/, records500/    WFDB
 
 A folder may bring `superclass_labels.csv` (ecg_id, filename_lr, filename_hr, split and one 0/1 column per superclass)
 instead of, or besides, the two official tables; it then decides on labels and splits, and the database adds what it
-knows of age and sex. Folds 1 to 8 train, 9 validates, 10 tests, as its authors recommend: no patient is in two of them.
+knows of the patient. Folds 1 to 8 train, 9 validates, 10 tests, as its authors recommend: no patient is in two of them.
 """
 
 import ast
 import csv
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from inference.formats import wfdb
 from inference.labels import Superclass
-from inference.recording import Recording, Sex
+from inference.recording import Sex
+from training.datasets.entry import Dropped, Entry, Split, complete
+from training.datasets.indexed import Index, IndexedDataSet
+from training.datasets.wfdb_file import wfdb_file
 from training.looks import Look
+
+NAME = "ptbxl"
+VERSION = "1.0.3"
 
 LABELS_FILE = "superclass_labels.csv"
 DATABASE_FILE = "ptbxl_database.csv"
@@ -31,15 +35,6 @@ AGE_OF_HIDDEN = 90.0
 
 SEXES = {"0": Sex.MALE, "1": Sex.FEMALE}
 
-
-class Split(StrEnum):
-    """The official folds, by use."""
-
-    TRAIN = "train"
-    VAL = "val"
-    TEST = "test"
-
-
 SPLIT_OF_FOLD = {**dict.fromkeys(range(1, 9), Split.TRAIN), 9: Split.VAL, 10: Split.TEST}
 
 
@@ -50,42 +45,52 @@ class Rate(StrEnum):
     HZ500 = "filename_hr"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One recording of the index. header: path of the `.hea` file. age in years, None where unknown."""
+def scan(folder: Path) -> Index:
+    """Every recording once, at 100 Hz where that file is there; `repeats` has its 500 Hz file if both are.
 
-    ecg_id: int
-    header: Path
-    split: Split
-    labels: frozenset[Superclass]
-    age: float | None = None
-    sex: Sex = Sex.UNKNOWN
-
-    def read(self) -> Recording:
-        """The recording, with age and sex of the index. Raises what `inference.formats.wfdb.read` raises."""
-        return replace(wfdb.read(self.header), age=self.age, sex=self.sex)
+    Raises FileNotFoundError when the tables are absent.
+    """
+    entries, repeats, dropped = [], [], []
+    for row in _sorted_rows(folder):
+        found = [_entry(folder, row, rate) for rate in Rate if _header(folder, row, rate).is_file()]
+        if found:
+            entries.append(found[0])
+            repeats += found[1:]
+        else:
+            dropped.append(Dropped(row["ecg_id"], "its files are absent"))
+    return Index(tuple(entries), tuple(repeats), tuple(dropped))
 
 
 def read_index(folder: Path, split: Split, rate: Rate = Rate.HZ100, *, look: Look | None = None) -> tuple[Entry, ...]:
-    """The recordings of one split whose files are there, by ecg_id. Nothing but tables is read.
+    """The recordings of one split whose files at this rate are there, by ecg_id. Nothing but tables is read.
 
     Raises PermissionError for the test split without an open look, FileNotFoundError when the tables are absent.
     """
-    if split is Split.TEST and (look is None or not look.open):
-        raise PermissionError("the test split is read by training.evaluate only, which records each look")
-    entries = (_entry(folder, row, rate) for row in _rows(folder))
-    present = (e for e in entries if e.split is split and e.header.is_file())
-    return tuple(sorted(present, key=lambda e: e.ecg_id))
+    return tuple(IndexedDataSet(NAME, VERSION, folder, lambda at: _scan_rate(at, rate)).entries(split, look=look))
+
+
+def _scan_rate(folder: Path, rate: Rate) -> Index:
+    rows = (row for row in _sorted_rows(folder) if _header(folder, row, rate).is_file())
+    return Index(tuple(_entry(folder, row, rate) for row in rows))
+
+
+def _header(folder: Path, row: Mapping[str, str], rate: Rate) -> Path:
+    return folder / f"{row[rate]}.hea"
 
 
 def _entry(folder: Path, row: Mapping[str, str], rate: Rate) -> Entry:
     return Entry(
-        ecg_id=int(row["ecg_id"]),
-        header=folder / f"{row[rate]}.hea",
+        dataset=NAME,
+        recording_id=row["ecg_id"],
+        # A row that the database lacks names no patient; its official fold still keeps his recordings together.
+        patient_id=_whole(row.get("patient_id", "")) or f"ecg_id {row['ecg_id']}",
         split=Split(row["split"]),
-        labels=frozenset(c for c in Superclass if row[c] == "1"),
+        labels=complete(frozenset(c for c in Superclass if row[c] == "1")),
+        source=wfdb_file(_header(folder, row, rate)),
         age=_age(row.get("age", "")),
         sex=SEXES.get(row.get("sex", ""), Sex.UNKNOWN),
+        site=_whole(row.get("site", "")) or None,
+        device=" ".join(row.get("device", "").split()) or None,
     )
 
 
@@ -96,13 +101,22 @@ def _age(text: str) -> float | None:
     return AGE_OF_HIDDEN if age == HIDDEN_AGE else age
 
 
+def _whole(text: str) -> str:
+    """PTB-XL writes some whole numbers as floats (`12.0`), depending on the release."""
+    return text.removesuffix(".0")
+
+
+def _sorted_rows(folder: Path) -> list[dict[str, str]]:
+    return sorted(_rows(folder), key=lambda row: int(row["ecg_id"]))
+
+
 def _rows(folder: Path) -> Iterable[dict[str, str]]:
     """Rows with labels and split, whichever table they come from."""
     database = folder / DATABASE_FILE
-    demographics = {row["ecg_id"]: row for row in _read(database)} if database.is_file() else {}
+    patients = {row["ecg_id"]: row for row in _read(database)} if database.is_file() else {}
     if not (folder / LABELS_FILE).is_file():
-        return _labelled(demographics.values(), folder / STATEMENTS_FILE)
-    return ({**demographics.get(row["ecg_id"], {}), **row} for row in _read(folder / LABELS_FILE))
+        return _labelled(patients.values(), folder / STATEMENTS_FILE)
+    return ({**patients.get(row["ecg_id"], {}), **row} for row in _read(folder / LABELS_FILE))
 
 
 def _labelled(rows: Iterable[dict[str, str]], statements: Path) -> Iterable[dict[str, str]]:
@@ -115,9 +129,5 @@ def _labelled(rows: Iterable[dict[str, str]], statements: Path) -> Iterable[dict
 
 
 def _read(path: Path) -> list[dict[str, str]]:
-    """All rows of a CSV file. PTB-XL writes some whole numbers as floats (`12.0`), depending on the release."""
     with path.open(newline="") as file:
-        return [
-            {**row, "ecg_id": row["ecg_id"].removesuffix(".0")} if "ecg_id" in row else row
-            for row in csv.DictReader(file)
-        ]
+        return [{**row, "ecg_id": _whole(row["ecg_id"])} if "ecg_id" in row else row for row in csv.DictReader(file)]

@@ -1,4 +1,4 @@
-"""`model list`, and what `train` and `evaluate` refuse before they begin."""
+"""`model`, and what `train` and `evaluate` refuse before they begin."""
 
 import json
 import shutil
@@ -8,6 +8,7 @@ import pytest
 
 from inference.artifact import find_model
 from tests.interop.commands.conftest import Command, Outcome
+from tests.releases import change_card, release
 
 
 def one_line(outcome: Outcome) -> str:
@@ -43,8 +44,46 @@ def test_released_models_are_listed_with_status_and_figures(
 
 
 def test_released_models_are_json_for_a_program(command: Command, released: Path) -> None:
-    (card,) = json.loads(command("model", "list", "--json").out)
-    assert card == json.loads((released / "card.json").read_text())
+    (listed,) = json.loads(command("model", "list", "--json").out)
+    card = json.loads((released / "card.json").read_text())
+    assert listed == card | {"active": False, "not_servable": []}
+
+
+def test_the_list_says_which_one_is_active_and_which_was_made_for_another_version(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for version in ("1.0.0", "1.1.0"):
+        release(tmp_path / "models", version)
+    change_card(tmp_path / "models/fixed/1.1.0", features={"version": "0", "names": []})
+    assert command("model", "activate", "fixed", "1.0.0", "--by", "Ada").exit_code == 0
+    first, second = json.loads(command("model", "list", "--json").out)
+    assert (first["active"], first["not_servable"]) == (True, [])
+    assert second["active"] is False
+    assert "trained with features 0" in second["not_servable"][0]
+
+
+def test_a_model_that_cannot_be_served_is_not_activated(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = release(tmp_path / "models", "1.0.0")
+    (folder / "model.onnx").write_bytes(b"another")
+    refused = command("model", "activate", "fixed", "1.0.0")
+    assert refused.exit_code == 1
+    assert "SHA-256" in one_line(refused)
+    assert not (tmp_path / "models/champion.json").exists()
+
+
+def test_there_is_nothing_to_roll_back_to_before_the_second_activation(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    release(tmp_path / "models", "1.0.0")
+    assert command("model", "activate", "fixed", "1.0.0").exit_code == 0
+    refused = command("model", "rollback")
+    assert refused.exit_code == 1
+    assert "no model was active before" in one_line(refused)
 
 
 def test_no_released_model_is_a_failure_that_names_the_folder(

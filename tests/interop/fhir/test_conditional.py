@@ -3,6 +3,7 @@ import pytest
 from audit.records import Criterion, Document, IndexRow
 from inference.errors import Duplicate, InvalidContent, MultipleMatches, SearchInvalid
 from interop.fhir.conditional import condition, holder, matching
+from interop.record import IDENTIFIER_SCOPE
 from interop.resources.identifiers import Identifier
 from tests.fakes import NOW
 from tests.fakes_store import FakeDocuments
@@ -18,6 +19,8 @@ def documents() -> FakeDocuments:
     for name, rows in (("x", (("urn:a", "1"), (None, "2"))), ("y", (("urn:b", "1"),))):
         document = Document(type="Observation", id=name, version=1, content=b"{}", last_updated=NOW)
         store.create(document, [IndexRow(name="identifier", value=value, system=system) for system, value in rows])
+        for system, value in rows:
+            store.claim(IDENTIFIER_SCOPE, Identifier(value, system).key, f"Observation/{name}", "d")
     return store
 
 

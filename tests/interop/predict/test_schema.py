@@ -13,7 +13,7 @@ from inference.errors import EcgError, InvalidContent, Malformed, MissingElement
 from inference.recording import INDEPENDENT_LEADS, LEADS, Recording, Sex
 from interop.predict.openapi import ANSWER, REQUEST
 from interop.predict.schema import answer, read
-from tests.fakes import make_prediction
+from tests.fakes import CHAMPION, make_prediction
 from tests.interop.test_metrics import ANALYSIS
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
@@ -205,6 +205,15 @@ def test_any_json_is_either_a_recording_or_refused(document: dict[str, Any]) -> 
 def test_any_bytes_are_either_a_recording_or_refused(content: bytes) -> None:
     with pytest.raises(EcgError):
         read(content, NOW)
+
+
+def test_a_model_that_was_promoted_by_waiver_says_so_beside_its_status() -> None:
+    prediction = make_prediction(replace(CHAMPION, waived="fairness not assessed"), MI=0.83)
+    found = json.loads(answer(replace(ANALYSIS, prediction=prediction), 9.876))
+    assert found["model"] == {
+        "name": "fake-resnet", "version": "1.2.3", "status": "champion", "waived": "fairness not assessed"
+    }  # fmt: skip
+    assert set(found["model"]) == set(ANSWER["properties"]["model"]["properties"])
 
 
 def test_the_answer_has_exactly_the_documented_members() -> None:

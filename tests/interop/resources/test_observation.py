@@ -9,6 +9,7 @@ from fhir.resources.R4B.observation import Observation
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from inference.digest import signal_digest
 from inference.errors import (
     InvalidContent,
     LeadsMissing,
@@ -25,7 +26,6 @@ from interop.resources.identifiers import Identifier
 from interop.resources.observation import (
     from_recording,
     parse,
-    signal_digest,
     to_recording,
 )
 from interop.resources.validation import problems

@@ -11,7 +11,7 @@ from interop.resources.documents import Indexed
 from interop.resources.origin import Origin
 from interop.resources.report import Rendered, render
 from interop.resources.validation import problems
-from tests.fakes import CANDIDATE, SequentialIds, make_prediction
+from tests.fakes import CANDIDATE, CHAMPION, SequentialIds, make_prediction
 from tests.interop.resources.cases import (
     FILLER,
     ORDER,
@@ -41,7 +41,7 @@ def json(item: Indexed) -> dict[str, Any]:
 
 
 def everything(result: Rendered) -> list[dict[str, Any]]:
-    return [json(item) for item in (*result.owned, *result.devices)]
+    return [json(item) for item in (*result.owned, *map(result.as_document, result.devices))]
 
 
 ANALYSES = {
@@ -99,7 +99,7 @@ def test_an_uninterpretable_ecg_gives_a_cancelled_report_with_the_reason_and_not
     assert report["status"] == "cancelled"
     assert "There is no ECG in the signal." in report["conclusion"]
     assert result.service_requests == result.observations == ()
-    assert [json(device)["deviceName"][0]["name"] for device in result.devices] == ["ecg-clinical-action-recommender"]
+    assert [device["deviceName"][0]["name"] for device in result.devices] == ["ecg-clinical-action-recommender"]
 
 
 def test_requests_are_proposals_and_none_is_made_for_urgency_none() -> None:
@@ -120,12 +120,12 @@ def test_requests_are_proposals_and_none_is_made_for_urgency_none() -> None:
 
 def test_the_model_is_a_device_that_requests_and_authors() -> None:
     result = rendered()
-    model = f"Device/{result.devices[1].document.id}"
+    model = f"Device/{result.devices[1]['id']}"
     assert json(result.service_requests[0])["requester"] == {"reference": model}
     agents = json(result.provenance)["agent"]
     assert [(a["type"]["coding"][0]["code"], a["who"]["reference"]) for a in agents] == [
         ("author", model),
-        ("assembler", f"Device/{result.devices[0].document.id}"),
+        ("assembler", f"Device/{result.devices[0]['id']}"),
     ]
     report = json(result.report)
     assert "performer" not in report
@@ -133,10 +133,17 @@ def test_the_model_is_a_device_that_requests_and_authors() -> None:
     assert report["extension"][1]["valueCode"] == "champion"
 
 
+def test_a_model_that_was_promoted_by_waiver_says_so_in_the_report() -> None:
+    prediction = make_prediction(replace(CHAMPION, waived="fairness not assessed"), MI=0.83)
+    report = json(rendered(make_analysis(prediction=prediction)).report)
+    (waiver,) = (it for it in report["extension"] if it["url"] == "urn:ecg-interop:extension:model-waiver")
+    assert waiver["valueString"] == "fairness not assessed"
+
+
 def test_the_same_model_is_the_same_device() -> None:
     first, again = rendered().devices[1], rendered(make_analysis(age=3.0)).devices[1]
     other = rendered(make_analysis(prediction=make_prediction(CANDIDATE))).devices[1]
-    assert first.document.id == again.document.id != other.document.id
+    assert first["id"] == again["id"] != other["id"]
 
 
 def test_provenance_covers_report_requests_and_derived_observations() -> None:
@@ -181,7 +188,7 @@ def test_everything_is_labelled_as_asserted_by_a_machine_but_the_devices() -> No
     result = rendered()
     labels = [json(item)["meta"]["security"][0]["code"] for item in result.owned]
     assert set(labels) == {"AIAST"}
-    assert all("security" not in json(device)["meta"] for device in result.devices)
+    assert all("security" not in json(result.as_document(device))["meta"] for device in result.devices)
 
 
 def test_silent_mode_tags_all_results() -> None:

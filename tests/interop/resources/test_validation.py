@@ -58,6 +58,32 @@ def test_a_component_with_the_observations_code_excludes_a_value() -> None:
     assert elements(ecg_observation(component=components, valueString="y")) == {"Observation.component[0].code"}
 
 
+@pytest.mark.parametrize(
+    ("change", "element"),
+    [
+        ({"code": {"coding": [{"code": 7}]}}, "Observation.component[7].code.coding[0].code"),
+        ({"valueSampledData": None}, "Observation.component[7].valueSampledData"),
+        ({"colour": "red"}, "Observation.component[7].colour"),
+    ],
+)
+def test_a_lead_is_checked_where_it_stands_although_its_like_came_before(change: dict[str, Any], element: str) -> None:
+    sound, broken = ecg_observation(), ecg_observation()
+    assert problems(sound) == []
+    broken["component"][7] |= change
+    assert element in elements(broken)
+    assert problems(sound) == []
+
+
+@pytest.mark.parametrize("period", ["2", None])
+def test_leads_that_differ_in_more_than_their_samples_are_checked_anew(period: object) -> None:
+    assert problems(ecg_observation()) == []
+    broken = ecg_observation()
+    for component in broken["component"]:
+        component["valueSampledData"]["period"] = period
+    places = range(len(broken["component"]))
+    assert elements(broken) == {f"Observation.component[{place}].valueSampledData.period" for place in places}
+
+
 def test_required_elements_alone_are_a_missing_element() -> None:
     with pytest.raises(MissingElement) as caught:
         validate({"resourceType": "Observation"})

@@ -5,7 +5,9 @@ import pytest
 
 from inference.labels import Superclass
 from inference.recording import Sex
-from training.datasets.ptbxl import Rate, Split, read_index
+from training.datasets.catalog import open_dataset
+from training.datasets.entry import Split
+from training.datasets.ptbxl import Rate, read_index, scan
 from training.looks import open_look
 
 
@@ -20,33 +22,56 @@ def official(ptbxl: Path, tmp_path: Path) -> Path:
 def test_the_splits_have_the_published_sizes_and_share_no_recording(ptbxl: Path) -> None:
     train, val = (read_index(ptbxl, split) for split in (Split.TRAIN, Split.VAL))
     assert (len(train), len(val)) == (1490, 242)
-    assert sum(Superclass.MI in e.labels for e in train) == 266
-    assert not {e.ecg_id for e in train} & {e.ecg_id for e in val}
+    assert sum(e.labels[Superclass.MI] for e in train) == 266
+    assert not {e.recording_id for e in train} & {e.recording_id for e in val}
+
+
+def test_every_label_is_known(ptbxl: Path) -> None:
+    assert all(set(e.labels) == set(Superclass) for e in read_index(ptbxl, Split.VAL))
 
 
 def test_the_official_tables_give_the_same_labels_and_splits(ptbxl: Path, official: Path) -> None:
     for split in (Split.TRAIN, Split.VAL):
-        by_table = {e.ecg_id: e for e in read_index(ptbxl, split)}
+        by_table = {e.recording_id: e for e in read_index(ptbxl, split)}
         entries = read_index(official, split)
         assert entries
-        assert all(e.labels == by_table[e.ecg_id].labels for e in entries)
-        assert all((e.age, e.sex) == (by_table[e.ecg_id].age, by_table[e.ecg_id].sex) for e in entries)
+        assert all(e.labels == by_table[e.recording_id].labels for e in entries)
+        for entry in entries:
+            other = by_table[entry.recording_id]
+            assert (entry.patient_id, entry.age, entry.sex) == (other.patient_id, other.age, other.sex)
 
 
 def test_a_recording_is_read_with_the_age_and_sex_of_the_index(ptbxl: Path) -> None:
-    entry = next(e for e in read_index(ptbxl, Split.VAL, Rate.HZ500) if e.ecg_id == 10)
+    entry = next(e for e in read_index(ptbxl, Split.VAL, Rate.HZ500) if e.recording_id == "10")
     recording = entry.read()
     assert (recording.age, recording.sex, recording.sampling_rate) == (22, Sex.FEMALE, 500)
-    assert entry.labels == {Superclass.NORM}
+    assert [c for c, present in entry.labels.items() if present] == [Superclass.NORM]
+
+
+def test_patient_site_and_device_are_those_of_the_database(ptbxl: Path) -> None:
+    first = read_index(ptbxl, Split.TRAIN)[0]
+    assert (first.recording_id, first.patient_id, first.site, first.device) == ("1", "15709", "0", "CS-12 E")
 
 
 def test_recordings_whose_files_are_not_there_are_left_out(ptbxl: Path) -> None:
-    at_500 = read_index(ptbxl, Split.VAL, Rate.HZ500)
-    assert len(at_500) == 78
-    assert all(e.header.is_file() for e in at_500)
+    assert len(read_index(ptbxl, Split.VAL, Rate.HZ500)) == 78
 
 
-def test_hidden_ages_become_90(official: Path, tmp_path: Path) -> None:
+def test_training_repeats_recordings_that_are_there_at_both_rates(ptbxl: Path) -> None:
+    entries = open_dataset("ptbxl", ptbxl).training_entries()
+    assert len(entries) == 1490 + 344
+    assert [e.source.key for e in entries[1490:]] == [e.source.key for e in read_index(ptbxl, Split.TRAIN, Rate.HZ500)]
+
+
+def test_a_recording_that_is_there_at_500_hz_only_is_used_at_500_hz(official: Path) -> None:
+    (official / "records100").unlink()
+    index = scan(official)
+    assert len(index.entries) == 454
+    assert not index.repeats
+    assert index.entries[0].read().sampling_rate == 500
+
+
+def test_hidden_ages_become_90(official: Path) -> None:
     path = official / "ptbxl_database.csv"
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
