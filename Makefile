@@ -2,13 +2,15 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 HTTP_PORT ?= 8000
 MLLP_PORT ?= 2575
+DAGSTER_PORT ?= 3000
+MLFLOW_PORT ?= 5000
 PIP_INSTALL = pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 SERVING = .venv/.installed
 DEVELOPMENT = .venv-dev/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check soak bench train clean
+.PHONY: help install run test check soak bench train ops clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +38,9 @@ bench: $(DEVELOPMENT) ## measure the service and print the tables (ARGS="--full 
 
 train: $(DEVELOPMENT) ## train a model on PTB-XL in DATA= (a folder in the official layout)
 	.venv-dev/bin/ecg-interop train --data $(DATA)
+
+ops: $(DEVELOPMENT) ## start the Dagster UI (3000) and the MLflow UI (5000); ECG_DATA= names the folder of data sets (DAGSTER_PORT=, MLFLOW_PORT=)
+	@.venv-dev/bin/python -m orchestration.ops --dagster-port $(DAGSTER_PORT) --mlflow-port $(MLFLOW_PORT)
 
 clean: ## remove both environments, the local database and caches
 	rm -rf .venv .venv-dev var build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -9,6 +9,9 @@ from inference.errors import EcgError
 from interop.errors import ANSWERS
 from interop.metrics import COUNTERS, GAUGES, HISTOGRAMS
 from interop.settings import Settings
+from orchestration.settings import Settings as PipelineSettings
+
+SETTINGS = {f"ECG_{name.upper()}" for name in (*Settings.model_fields, *PipelineSettings.model_fields)}
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -24,12 +27,12 @@ ABSTRACT = {"error", "sender-error", "service-error"}
 
 def test_every_setting_is_documented_and_every_documented_setting_exists() -> None:
     documented = set(re.findall(r"^\| `(ECG_[A-Z0-9_]+)`", (ROOT / "docs/settings.md").read_text(), re.MULTILINE))
-    assert documented == {f"ECG_{name.upper()}" for name in Settings.model_fields}
+    assert documented == SETTINGS
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_no_document_names_a_setting_that_does_not_exist(document: Path) -> None:
-    known = {f"ECG_{name.upper()}" for name in Settings.model_fields} | {"ECG_TEST_DATA"}
+    known = SETTINGS | {"ECG_TEST_DATA"}
     assert set(re.findall(r"\bECG_[A-Z0-9_]+\b", document.read_text())) <= known
 
 

@@ -61,7 +61,8 @@ def even_blend(labels: Array, branches: Array, patients: Sequence[str]) -> Blend
 
 
 def fit_weights(labels: Array, branches: Array) -> Numbers:
-    """The weights (3,) of the least log loss, each class with the scale and shift that suit it."""
+    """The weights (3,) of the least log loss, each class with the scale and shift that suit it; the same for all where
+    no branch says more than the classes' rates do, as after too little training."""
     known = ~np.isnan(labels)
     truth = np.where(known, labels, 0).astype(np.float64)
     count, classes = branches.shape[1:]
@@ -69,7 +70,8 @@ def fit_weights(labels: Array, branches: Array) -> Numbers:
     bounds = [(0.0, 1.0)] * count + [(SMALLEST_SCALE, 10.0)] * classes + [(-10.0, 10.0)] * classes
     objective = partial(_loss, truth=truth, known=known, branches=branches.astype(np.float64))
     found = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds)
-    weights: Numbers = found.x[:count] / found.x[:count].sum()
+    whole = found.x[:count].sum()
+    weights: Numbers = found.x[:count] / whole if whole > 0 else np.full(count, 1 / count)
     return weights
 
 

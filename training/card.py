@@ -5,18 +5,20 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inference.artifact import CARD_FILE
+from training.calibration import Calibration
 from training.groups import GroupScore
 from training.readme import readme
 from training.scores import Assessment
 
 if TYPE_CHECKING:  # only what judges fairness needs fairlearn
     from training.fairness import FairnessReport
+    from training.remedies import Price
 
 README_FILE = "README.md"
 DIGITS = 4
@@ -35,11 +37,33 @@ LIMITS = (
     "The labels are the data set's: one or two cardiologists, partly after an automatic reading.",
 )
 
+PTBXL = "ptbxl"  # what cards that do not tell their data set were trained on
+PHYSIONET = "Goldberger et al., PhysioBank, PhysioToolkit, and PhysioNet, Circulation 101:e215 (2000)"
+
+# Kind of a data set -> what a card says of it.
 DATA = {
-    "source": "PTB-XL (PhysioNet), official folds: 1 to 8 train, 9 validates, 10 tests",
-    "citation": "Wagner et al., PTB-XL, a large publicly available electrocardiography dataset, Sci Data 7:154 (2020); "
-    "Goldberger et al., PhysioBank, PhysioToolkit, and PhysioNet, Circulation 101:e215 (2000)",
-    "licence": "CC BY 4.0",
+    PTBXL: {
+        "source": "PTB-XL (PhysioNet), official folds: 1 to 8 train, 9 validates, 10 tests",
+        "citation": "Wagner et al., PTB-XL, a large publicly available electrocardiography dataset, Sci Data 7:154 "
+        f"(2020); {PHYSIONET}",
+        "licence": "CC BY 4.0",
+    },
+    "code15": {
+        "source": "CODE-15% (Zenodo), split by patient",
+        "citation": "Ribeiro et al., CODE-15%: a large scale annotated dataset of 12-lead ECGs, Zenodo 4916206 (2021)",
+        "licence": "CC BY 4.0",
+    },
+    "chapman": {
+        "source": "Chapman-Shaoxing-Ningbo (PhysioNet), split by recording",
+        "citation": "Zheng et al., A 12-lead electrocardiogram database for arrhythmia research covering more than "
+        f"10,000 patients, Sci Data 7:48 (2020); {PHYSIONET}",
+        "licence": "CC BY 4.0",
+    },
+    "cohort": {
+        "source": "a hospital's own cohort, split by patient",
+        "citation": "not published",
+        "licence": "not to be passed on",
+    },
 }
 
 
@@ -72,9 +96,20 @@ def group_json(score: GroupScore) -> dict[str, Any]:
     return {**rounded(asdict(score)), "judgement": score.judgement}
 
 
-def add_fairness(folder: Path, report: "FairnessReport") -> None:
-    """Write a fairness report into a model's card."""
-    write_card(folder, {**read_card(folder), "fairness": rounded(report.to_json())})
+def add_fairness(folder: Path, report: "FairnessReport", prices: Sequence["Price"] = ()) -> None:
+    """Write a fairness report into a model's card, and what remedies would cost."""
+    found = report.to_json() | {"remedies": [asdict(price) for price in prices]}
+    write_card(folder, {**read_card(folder), "fairness": rounded(found)})
+
+
+def add_calibration(folder: Path, calibration: Calibration) -> None:
+    """Write into a model's card what its graph does to the logits."""
+    write_card(folder, {**read_card(folder), "calibration": rounded(calibration.to_json())})
+
+
+def trained_on(card: Mapping[str, Any]) -> str:
+    """Kind of the data set that a model learned from."""
+    return str(card["data"].get("kind", PTBXL))
 
 
 def add_figures(folder: Path, figures: Mapping[Path, str]) -> None:

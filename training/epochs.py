@@ -42,3 +42,13 @@ def append_epoch(folder: Path, epoch: Epoch) -> None:
     line: dict[str, Any] = {"epoch": epoch.number, "loss": epoch.loss, "macro_auc": score, "best": epoch.best}
     with (folder / LOG_FILE).open("a") as file:
         file.write(json.dumps(line) + "\n")
+
+
+def read_epochs(folder: Path) -> tuple[Epoch, ...]:
+    """The log of a run, an epoch that was trained again only once. Raises FileNotFoundError when there is none."""
+    lines = map(json.loads, (folder / LOG_FILE).read_text().splitlines())
+    found = {line["epoch"]: line for line in lines}
+    return tuple(
+        Epoch(number, line["loss"], math.nan if line["macro_auc"] is None else line["macro_auc"], line["best"])
+        for number, line in sorted(found.items())
+    )

@@ -16,12 +16,15 @@ from inference.classifier import Classifier, load_classifier
 from inference.labels import Superclass
 from inference.precision import Precision
 from inference.prepare import ModelInput
-from training.card import assessment_json, group_json, read_card, write_card
+from training.card import assessment_json, group_json, read_card, trained_on, write_card
 from training.commit import current_commit
+from training.datasets import ptbxl
+from training.datasets.catalog import open_dataset
 from training.datasets.entry import Entry, Split
+from training.datasets.indexed import IndexedDataSet
 from training.datasets.prepared import Prepared, load_prepared
 from training.datasets.preparing import Progress
-from training.datasets.ptbxl import Rate, read_index
+from training.datasets.ptbxl import Rate
 from training.groups import GroupScore, group_score, members
 from training.looks import Look, open_look
 from training.looks import looks as recorded_looks
@@ -35,13 +38,14 @@ BATCH = 32
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation:
     """A model on one set of recordings. name: as in the card's `metrics`. groups: `sex` and `age` -> group -> score,
-    where they are known. labels, probabilities: (recordings, 5), for plots."""
+    where they are known. labels, probabilities: (recordings, 5), patients: one a recording, for plots."""
 
     name: str
     assessment: Assessment
     groups: Mapping[str, Mapping[str, GroupScore]]
     labels: Labels
     probabilities: Probabilities
+    patients: tuple[str, ...]
 
 
 def evaluate(
@@ -50,21 +54,32 @@ def evaluate(
     split: Split = Split.VAL,
     rate: Rate = Rate.HZ100,
     *,
+    kind: str = ptbxl.NAME,
     looks: Path = MODELS / LOOKS_FILE,
     cache: Path = CACHE,
+    workers: int = 0,
     on_prepared: Progress | None = None,
 ) -> Evaluation:
-    """Evaluate the released model in `folder` on one split of a PTB-XL folder, and write the result into its card.
+    """Evaluate the released model in `folder` on one split of a data set, and write the result into its card.
 
-    Groups are written for the validation fold only. A look at the test split is appended to `looks`.
+    kind: of the data set; what is not the one that the model was trained on is named by it in the card, except for
+    the test fold of PTB-XL, which is what the gate asks for. rate: other than 100 Hz for PTB-XL only. Groups are
+    written for the validation split only. A look at a test split is appended to `looks`.
 
     Raises ModelInvalid, ModelUnavailable, OSError when `looks` cannot be written, AlreadyLooked when the test split
     has answered for this model, ValueError when the split has no recordings that allow an AUC.
     """
     artifact, classifier = _load(folder)
-    name = split.value if rate is Rate.HZ100 else f"{split.value}-500-hz"
+    name = _name(kind, split, rate, artifact)
     with _permission(artifact, split, looks) as look:
-        data = load_prepared(read_index(data_folder, split, rate, look=look), cache, on_prepared)
+        data_set = _data_set(kind, data_folder, rate)
+        data = load_prepared(
+            data_set.entries(split, look=look),
+            cache,
+            on_prepared,
+            workers=workers,
+            drop_unusable=not data_set.curated,
+        )
         evaluation = _evaluate(name, classifier, data)
         if look is not None:
             look.macro_auc = evaluation.assessment.macro_auc.value
@@ -80,6 +95,7 @@ def evaluate_external(
     name: str,
     *,
     cache: Path = CACHE,
+    workers: int = 0,
     on_prepared: Progress | None = None,
 ) -> Evaluation:
     """Evaluate the released model in `folder` on recordings of another source, such as
@@ -89,7 +105,7 @@ def evaluate_external(
     recordings allow no AUC.
     """
     _, classifier = _load(folder)
-    data = load_prepared(entries, cache, on_prepared, drop_unusable=True)
+    data = load_prepared(entries, cache, on_prepared, workers=workers, drop_unusable=True)
     evaluation = _evaluate(f"external-{name}", classifier, data)
     _add_to_card(folder, evaluation)
     return evaluation
@@ -98,6 +114,20 @@ def evaluate_external(
 def _load(folder: Path) -> tuple[Artifact, Classifier]:
     """What is scored must not depend on the machine: always the fp32 graph."""
     return load_artifact(folder), load_classifier(folder, precision=Precision.FP32)
+
+
+def _data_set(kind: str, folder: Path, rate: Rate) -> IndexedDataSet:
+    if rate is Rate.HZ100:
+        return open_dataset(kind, folder)
+    if kind != ptbxl.NAME:
+        raise ValueError(f"{kind} has one sampling rate for each recording")
+    return ptbxl.at_rate(folder, rate)
+
+
+def _name(kind: str, split: Split, rate: Rate, artifact: Artifact) -> str:
+    own = ptbxl.NAME if split is Split.TEST else trained_on(artifact.card)
+    name = split.value if kind == own else f"{kind}-{split.value}"
+    return name if rate is Rate.HZ100 else f"{name}-500-hz"
 
 
 def _permission(artifact: Artifact, split: Split, log: Path) -> AbstractContextManager[Look | None]:
@@ -127,6 +157,7 @@ def _evaluate(name: str, classifier: Classifier, data: Prepared) -> Evaluation:
         },
         labels=data.labels,
         probabilities=probabilities,
+        patients=tuple(patients),
     )
 
 

@@ -26,14 +26,14 @@ from inference.recording import LEADS
 from training.card import DATA, INTENDED_USE, LIMITS, assessment_json, file_sha256, write_card
 from training.commit import current_commit
 from training.config import TrainingConfig
+from training.datasets.catalog import open_dataset
 from training.datasets.entry import Entry, Split
 from training.datasets.prepared import Prepared, load_prepared
-from training.datasets.ptbxl import read_index
 from training.out_of_fold import OUT_OF_FOLD_FILE, OutOfFold
 from training.quantize import Int8, release_int8
 from training.run_folder import CONFIG_FILE
 from training.scores import assess, predict
-from training.train import WEIGHTS_FILE, training_entries
+from training.train import WEIGHTS_FILE
 
 OPSET = 18
 MAX_PARITY = 1e-4  # largest accepted difference of a probability
@@ -62,14 +62,17 @@ def export(
     data_folder: Path,
     models: Path = MODELS,
     *,
+    kind: str = "ptbxl",
     cache: Path = Path("var/cache"),
     thresholds: Mapping[Superclass, float] | None = None,
 ) -> Exported:
     """Release a finished run as `models/<name>/<version>`: a candidate. The first release there becomes the one that
     `champion.json` points to.
 
-    The card gets the scores on the validation fold, and those of networks trained by the same recipe on the recordings
-    that they were not shown in cross-validation; `training.evaluate` adds others. Every file there is replaced.
+    kind: of the data set in `data_folder` that the run was trained on.
+
+    The card gets the scores on the validation split, and those of networks trained by the same recipe on the recordings
+    that they were not shown in cross-validation; `training.assessment` adds others. Every file there is replaced.
     Raises ParityBroken, before anything points to the model, FileNotFoundError when the run is not finished.
     """
     config = TrainingConfig.load(run / CONFIG_FILE)
@@ -78,14 +81,15 @@ def export(
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(run / WEIGHTS_FILE, folder / TORCH_FILE)
     to_onnx(network, folder / ONNX_FILE)
-    entries = read_index(data_folder, Split.VAL)
-    val = load_prepared(entries, cache)
+    data_set = open_dataset(kind, data_folder)
+    val = load_prepared(data_set.entries(Split.VAL), cache, drop_unusable=not data_set.curated)
     parity = check_parity(network, folder / ONNX_FILE, val)
     decided = thresholds or dict.fromkeys(Superclass, DEFAULT_THRESHOLD)
     card = _card(config, network, folder, parity, decided)
-    card["data"]["splits"] = {
-        Split.TRAIN.value: _counts(training_entries(data_folder)),
-        Split.VAL.value: _counts(entries),
+    card["data"] = {
+        "kind": kind,
+        **DATA[kind],
+        "splits": {Split.TRAIN.value: _counts(data_set.training_entries()), Split.VAL.value: _counts(val.entries)},
     }
     card["metrics"] = {Split.VAL.value: assessment_json(assess(val.labels, predict(network, val), decided))}
     if (run / OUT_OF_FOLD_FILE).is_file():
@@ -93,7 +97,7 @@ def export(
         scores = assess(found.labels, found.probabilities, decided, found.patient_ids)
         card["metrics"][OUT_OF_FOLD] = assessment_json(scores)
     write_card(folder, card)
-    int8 = release_int8(folder, data_folder, cache=cache)
+    int8 = release_int8(folder, data_folder, kind=kind, cache=cache)
     if not (models / POINTER_FILE).exists():  # the first release; after it, `promote` and `model activate` decide
         activate(models, config.name, config.version, by="export", reason="", at=datetime.now(UTC), step=Step.RELEASE)
     return Exported(folder, parity, int8)
@@ -172,7 +176,6 @@ def _card(
         "preprocessing": {"version": PREPROCESSING_VERSION, "sha256": preprocessing_hash()},
         "features": {"version": FEATURES_VERSION, "names": list(FEATURE_NAMES)},
         "thresholds": {c.value: thresholds[c] for c in Superclass},
-        "data": dict(DATA),
         "groups": {},
         "training": asdict(config),
         "intended_use": INTENDED_USE,

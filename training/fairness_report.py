@@ -1,13 +1,10 @@
 """A fairness report in readable form, from the JSON that stands in the card."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from training.groups import JUDGED, TOO_FEW
 from training.markdown import interval_text, number_text, table
-
-if TYPE_CHECKING:  # a card is made readable without fairlearn
-    from training.remedies import Price
 
 TITLES = {"sex": "By sex", "age": "By age"}
 
@@ -17,18 +14,18 @@ def fairness_markdown(report: Mapping[str, Any]) -> str:
     return "\n\n".join(_parts(report))
 
 
-def prices_markdown(prices: Sequence["Price"]) -> str:
-    """What `training.remedies.trade_off` found, as a Markdown table."""
+def prices_markdown(prices: Sequence[Mapping[str, Any]]) -> str:
+    """What `training.remedies.trade_off` found, each `Price` as a dictionary, as a Markdown table."""
     rows = [
         [
-            price.remedy if price.acceptable else f"{price.remedy} (not acceptable without a clinical decision)",
-            number_text(price.sex_ratio),
-            number_text(price.age_ratio),
-            f"{price.macro_auc:.3f}",
-            number_text(price.urgent_rate),
-            number_text(price.urgency_sensitivity),
-            number_text(price.urgency_specificity),
-            "passes" if price.passes else "fails",
+            price["remedy"] + ("" if price["acceptable"] else " (not acceptable without a clinical decision)"),
+            number_text(price["sex_ratio"]),
+            number_text(price["age_ratio"]),
+            number_text(price["macro_auc"], 3),
+            number_text(price["urgent_rate"]),
+            number_text(price["urgency_sensitivity"]),
+            number_text(price["urgency_specificity"]),
+            "passes" if price["passes"] else "fails",
         ]
         for price in prices
     ]
@@ -60,6 +57,10 @@ def _parts(report: Mapping[str, Any]) -> Iterator[str]:
     )
     for name, title in TITLES.items():
         yield from _attribute(title, report[name])
+    if report.get("remedies"):
+        yield "### What a remedy would cost"
+        yield "On the same recordings; sensitivity and specificity are those of `urgent`."
+        yield prices_markdown(report["remedies"])
 
 
 def _attribute(title: str, attribute: Mapping[str, Any]) -> Iterator[str]:

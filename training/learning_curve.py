@@ -74,6 +74,21 @@ def curve_json(points: Sequence[LearningPoint]) -> str:
     return json.dumps([asdict(point) for point in points], indent=2)
 
 
+def read_curve(path: Path) -> tuple[LearningPoint, ...]:
+    """What `curve_json` gave, in a file. Raises ValueError for something else."""
+    try:
+        return tuple(
+            LearningPoint(
+                share=point["share"],
+                recordings=point["recordings"],
+                macro_auc={name: found and Interval(**found) for name, found in point["macro_auc"].items()},
+            )
+            for point in json.loads(path.read_text())
+        )
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path} holds no learning curve") from error
+
+
 def _reader_logits(config: TrainingConfig, data: Prepared, val: Prepared, rows: Rows) -> dict[str, Array]:
     readers = train_feature_readers(config, data, rows)
     return dict(zip(BRANCHES[1:], readers.logits(val.features), strict=True))

@@ -5,9 +5,8 @@ Figures are made without pyplot, whose global state would not survive two thread
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,36 +14,23 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from inference.labels import SUPERCLASS_NAMES, Superclass
-from training.bootstrap import Interval, Statistic, bootstrap, percentiles, resampled, wilson
+from training.bootstrap import Statistic, bootstrap, percentiles, resampled, wilson
+from training.epochs import Epoch
 from training.ranking import Curve, Probability, Truth, auc, average_precision, precision_recall, rank, roc_at
 from training.reliability import reliability_bins
 from training.scores import COLUMNS, GOAL, Labels, Probabilities
 
+if TYPE_CHECKING:  # a figure is drawn without torch
+    from training.learning_curve import LearningPoint
+
 FORMATS = ("png", "svg")
-DPI = 120
+DPI = 80  # all figures of a release together stay below 1 MB; the SVG shows every detail
 
 ROC_POINTS = np.linspace(0, 1, 101)
 CHANCE: dict[str, Any] = {"color": "0.6", "linewidth": 1, "linestyle": "--"}
 BAND: dict[str, Any] = {"alpha": 0.2, "linewidth": 0}
 
 Draw = Callable[[Axes, Truth, Probability], None]
-
-
-@dataclass(frozen=True, slots=True)
-class EpochPoint:
-    """One epoch of a training run. loss: mean over training recordings. macro_auc: on the validation split."""
-
-    number: int
-    loss: float
-    macro_auc: float
-
-
-@dataclass(frozen=True, slots=True)
-class LearningPoint:
-    """A model trained on some of the recordings, and its macro-AUC on those held out."""
-
-    recordings: int
-    macro_auc: Interval
 
 
 def save(figure: Figure, folder: Path, name: str) -> tuple[Path, ...]:
@@ -58,7 +44,7 @@ def save(figure: Figure, folder: Path, name: str) -> tuple[Path, ...]:
     return paths
 
 
-def training_curves(epochs: Sequence[EpochPoint]) -> Figure:
+def training_curves(epochs: Sequence[Epoch]) -> Figure:
     """Training loss and validation macro-AUC by epoch, the best marked. Raises ValueError without epochs."""
     best = max(epochs, key=lambda e: e.macro_auc)
     figure = Figure(figsize=(10, 4), layout="constrained")
@@ -74,19 +60,22 @@ def training_curves(epochs: Sequence[EpochPoint]) -> Figure:
     return figure
 
 
-def learning_curve(points: Sequence[LearningPoint]) -> Figure:
-    """Macro-AUC against the number of training recordings (logarithmic), with intervals and the goal."""
+def learning_curve(points: Sequence["LearningPoint"]) -> Figure:
+    """Macro-AUC of each branch against the number of training recordings (logarithmic), with intervals and the goal."""
     figure = Figure(figsize=(6.5, 4.5), layout="constrained")
     axes = figure.subplots()
     counts = [p.recordings for p in points]
-    values = np.array([p.macro_auc.value for p in points])
-    low, high = (np.array([getattr(p.macro_auc, name) for p in points]) for name in ("low", "high"))
-    axes.errorbar(counts, values, yerr=[values - low, high - values], marker="o", capsize=3)
+    for branch in points[0].macro_auc:
+        found = [(p.recordings, each) for p in points if (each := p.macro_auc[branch]) is not None]
+        error = [[each.value - each.low for _, each in found], [each.high - each.value for _, each in found]]
+        values = [each.value for _, each in found]
+        axes.errorbar([count for count, _ in found], values, yerr=error, marker="o", capsize=3, label=branch)
     axes.axhline(GOAL, **CHANCE)
     axes.annotate(f"goal {GOAL:.2f}", (counts[0], GOAL), xytext=(0, 4), textcoords="offset points", color="0.4")
     axes.set_xscale("log")
     axes.set_xticks(counts, [f"{count:,}" for count in counts])
     axes.minorticks_off()
+    axes.legend(loc="lower right", fontsize=8)
     axes.set(
         title="What more recordings bring (95 % intervals)",
         xlabel="training recordings",

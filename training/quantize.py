@@ -25,11 +25,10 @@ from inference.artifact import INT8_FILE, ONNX_FILE
 from inference.classifier import Runner, onnx_runner
 from inference.labels import Superclass
 from training.card import file_sha256, read_card, rounded, write_card
+from training.datasets.catalog import open_dataset
 from training.datasets.entry import Split
 from training.datasets.prepared import Prepared, load_prepared
-from training.datasets.ptbxl import read_index
 from training.scores import Probabilities, macro_auc
-from training.train import training_entries
 
 MAX_AUC_LOSS = 0.003  # macro-AUC: a tenth of the width of its interval on the validation fold
 CALIBRATION_RECORDINGS = 256
@@ -71,15 +70,24 @@ class Int8:
 
 
 def release_int8(
-    folder: Path, data_folder: Path, *, cache: Path = Path("var/cache"), max_auc_loss: float = MAX_AUC_LOSS
+    folder: Path,
+    data_folder: Path,
+    *,
+    kind: str = "ptbxl",
+    cache: Path = Path("var/cache"),
+    max_auc_loss: float = MAX_AUC_LOSS,
 ) -> Int8:
     """Add int8 to the released model in `folder` and to its card, if it loses less than `max_auc_loss`; the other
-    weights stay as they are. Calibrated on training recordings of a PTB-XL folder, compared on its validation fold.
+    weights stay as they are. Calibrated on training recordings of the data set that it learned from, compared on its
+    validation split.
 
     An int8 graph of before is taken away when the new one is not good enough.
     """
-    train = load_prepared(training_entries(data_folder), cache)  # the arrays that the run was trained on
-    val = load_prepared(read_index(data_folder, Split.VAL), cache)
+    data_set = open_dataset(kind, data_folder)
+    train, val = (  # the arrays that the run was trained on
+        load_prepared(entries, cache, drop_unusable=not data_set.curated)
+        for entries in (data_set.training_entries(), data_set.entries(Split.VAL))
+    )
     card = read_card(folder)
     with tempfile.TemporaryDirectory() as scratch:
         made = Path(scratch) / INT8_FILE

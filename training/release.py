@@ -126,6 +126,11 @@ def only_candidate(models: Path) -> Named:
     return found[0]
 
 
+def is_promoted(folder: Path) -> bool:
+    """Whether a release there has passed the gate; False where there is none."""
+    return (folder / CARD_FILE).is_file() and read_card(folder)["status"] == ModelStatus.CHAMPION
+
+
 def read_fairness(file: Path) -> dict[str, Any]:
     """A fairness report as JSON. Raises ValueError when it is none."""
     report = json.loads(file.read_text())

@@ -35,6 +35,7 @@ from training.scores import macro_auc, predict
 from training.signal_branch import Material, TrainedSignal, Watch, train_signal
 
 WEIGHTS_FILE = "model.pt"
+ALONE = Ranks()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,7 +52,9 @@ class TrainingResult:
 
 
 @dataclass(frozen=True, slots=True)
-class _Data:
+class TrainingData:
+    """Both splits of a data set that training may see, prepared; `train` with its repeats at other rates."""
+
     train: Prepared
     val: Prepared
 
@@ -87,7 +90,7 @@ def train(
     torch.set_num_threads(config.threads)
     stage = on_stage or (lambda _: None)
     with joined() as ranks:
-        data = _load(data_folder, kind, workers, cache, on_prepared, ranks)
+        data = load_data(data_folder, kind, workers=workers, cache=cache, on_prepared=on_prepared, ranks=ranks)
         if ranks.first:
             claim(out, config, data.train)
         ranks.wait()
@@ -103,23 +106,37 @@ def training_entries(data_folder: Path) -> Sequence[Entry]:
     return open_dataset("ptbxl", data_folder).training_entries()
 
 
-def _load(folder: Path, kind: str, workers: int, cache: Path, progress: Progress | None, ranks: Ranks) -> _Data:
-    """The first process prepares what is not in the cache yet; the others then find it there."""
-    data_set = open_dataset(kind, folder)
+def load_data(
+    data_folder: Path,
+    kind: str,
+    *,
+    workers: int = 0,
+    cache: Path = Path("var/cache"),
+    on_prepared: Progress | None = None,
+    ranks: Ranks = ALONE,
+) -> TrainingData:
+    """What is trained on. Of several processes the first prepares what is not in the cache yet; the others then find it
+    there. Raises FileNotFoundError when `data_folder` is no folder of this kind, ValueError without recordings."""
+    data_set = open_dataset(kind, data_folder)
 
     def load(entries: Sequence[Entry]) -> Prepared:
-        return load_prepared(entries, cache, progress, workers=workers, drop_unusable=not data_set.curated)
+        return load_prepared(entries, cache, on_prepared, workers=workers, drop_unusable=not data_set.curated)
 
     if not ranks.first:
         ranks.wait()
-    data = _Data(load(data_set.training_entries()), load(data_set.entries(Split.VAL)))
+    data = TrainingData(load(data_set.training_entries()), load(data_set.entries(Split.VAL)))
     if ranks.first:
         ranks.wait()
     return data
 
 
 def _folds(
-    config: TrainingConfig, data: _Data, out: Path, ranks: Ranks, stage: Callable[[str], None], on_batch: OnBatch | None
+    config: TrainingConfig,
+    data: TrainingData,
+    out: Path,
+    ranks: Ranks,
+    stage: Callable[[str], None],
+    on_batch: OnBatch | None,
 ) -> OutOfFold | None:
     if config.folds == 0:
         return None
@@ -132,7 +149,7 @@ def _folds(
 
 def _finish(
     config: TrainingConfig,
-    data: _Data,
+    data: TrainingData,
     signal: TrainedSignal,
     found: OutOfFold | None,
     out: Path,

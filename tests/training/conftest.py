@@ -44,7 +44,11 @@ def ptbxl(shared_data: Path) -> Path:
 @pytest.fixture(scope="session")
 def small_ptbxl(ptbxl: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`SIZES` recordings of each split at 100 Hz, without the 500 Hz files."""
-    folder = tmp_path_factory.mktemp("ptbxl")
+    return write_small(ptbxl, tmp_path_factory.mktemp("ptbxl"))
+
+
+def write_small(ptbxl: Path, folder: Path) -> Path:
+    """`SIZES` recordings of each split into an empty folder."""
     (folder / "records100").symlink_to(ptbxl / "records100")
     (folder / "ptbxl_database.csv").symlink_to(ptbxl / "ptbxl_database.csv")
     with (ptbxl / "superclass_labels.csv").open(newline="") as file:

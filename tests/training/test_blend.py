@@ -37,6 +37,11 @@ def test_a_better_branch_gets_more_weight_and_none_a_negative_one() -> None:
     assert weights.min() >= 0
 
 
+def test_branches_that_all_know_less_than_the_rates_get_the_same_weight() -> None:
+    labels, branches, _ = _material((1, 1, 1))
+    assert fit_weights(labels, -branches).tolist() == pytest.approx([1 / 3] * 3)
+
+
 def test_a_fitted_blend_is_better_than_an_even_one_and_than_each_branch() -> None:
     labels, branches, patients = _material((0.7, 1.5, 3))
     fitted, even = fit_blend(labels, branches, patients), even_blend(labels, branches, patients)

@@ -2,7 +2,7 @@ import json
 import math
 from pathlib import Path
 
-from training.epochs import LOG_FILE, Epoch, append_epoch, is_better, is_stopped
+from training.epochs import LOG_FILE, Epoch, append_epoch, is_better, is_stopped, read_epochs
 
 
 def test_a_run_stops_when_patience_is_over() -> None:
@@ -30,3 +30,13 @@ def test_a_line_of_the_log_is_json_even_without_a_score(tmp_path: Path) -> None:
         {"epoch": 0, "loss": 0.5, "macro_auc": 0.75, "best": True},
         {"epoch": 1, "loss": 0.4, "macro_auc": None, "best": True},
     ]
+
+
+def test_a_log_is_read_again_with_the_last_word_on_each_epoch(tmp_path: Path) -> None:
+    """A run that was killed between log and checkpoint trains that epoch again."""
+    for epoch in (Epoch(0, 0.5, 0.75, True), Epoch(1, 0.4, 0.7, False), Epoch(1, 0.4, 0.8, True)):
+        append_epoch(tmp_path, epoch)
+    append_epoch(tmp_path, Epoch(2, 0.3, math.nan, True))
+    first, second, unscored = read_epochs(tmp_path)
+    assert (first, second) == (Epoch(0, 0.5, 0.75, True), Epoch(1, 0.4, 0.8, True))
+    assert math.isnan(unscored.macro_auc)

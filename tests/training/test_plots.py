@@ -8,9 +8,9 @@ from matplotlib.image import imread
 
 from inference.labels import Superclass
 from training.bootstrap import Interval
+from training.epochs import Epoch
+from training.learning_curve import LearningPoint
 from training.plots import (
-    EpochPoint,
-    LearningPoint,
     confusion,
     learning_curve,
     plot_evaluation,
@@ -21,6 +21,7 @@ from training.plots import (
 )
 
 THRESHOLDS = dict.fromkeys(Superclass, 0.5)
+NEARLY = Interval(0.89, 0.86, 0.92)
 
 
 @pytest.fixture
@@ -72,16 +73,20 @@ def test_confusion_counts_every_known_label_once(sample: tuple[np.ndarray, np.nd
 
 
 def test_training_curves_name_the_best_epoch() -> None:
-    epochs = [EpochPoint(0, 0.7, 0.6), EpochPoint(1, 0.5, 0.9), EpochPoint(2, 0.4, 0.8)]
+    epochs = [Epoch(0, 0.7, 0.6, True), Epoch(1, 0.5, 0.9, True), Epoch(2, 0.4, 0.8, False)]
     assert "best 0.900 in epoch 2" in _texts(training_curves(epochs))
 
 
-def test_a_learning_curve_shows_each_size_and_the_goal() -> None:
-    points = [LearningPoint(n, Interval(a, a - 0.03, a + 0.02)) for n, a in ((149, 0.8), (1490, 0.91))]
+def test_a_learning_curve_shows_each_size_branch_and_the_goal() -> None:
+    points = [
+        LearningPoint(n / 1490, n, {"trees": Interval(a, a - 0.03, a + 0.02), "signal": None if n < 200 else NEARLY})
+        for n, a in ((149, 0.8), (1490, 0.91))
+    ]
     figure = learning_curve(points)
     figure.canvas.draw()
     assert [tick.get_text() for tick in figure.axes[0].get_xticklabels()] == ["149", "1,490"]
     assert "goal 0.90" in _texts(figure)
+    assert figure.axes[0].get_legend_handles_labels()[1] == ["trees", "signal"]
 
 
 def test_the_same_figure_gives_the_same_picture(sample: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> None:

@@ -1,3 +1,5 @@
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
@@ -56,7 +58,7 @@ def test_a_shift_by_sex_makes_the_ratio_hold_and_is_called_not_acceptable(unfair
     assert last.sex_ratio is not None
     assert last.sex_ratio >= 0.8
     assert not last.acceptable
-    assert "not acceptable without a clinical decision" in prices_markdown([last])
+    assert "not acceptable without a clinical decision" in prices_markdown([asdict(last)])
 
 
 def test_a_fair_model_needs_no_shift_by_sex() -> None:

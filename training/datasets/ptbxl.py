@@ -66,7 +66,12 @@ def read_index(folder: Path, split: Split, rate: Rate = Rate.HZ100, *, look: Loo
 
     Raises PermissionError for the test split without an open look, FileNotFoundError when the tables are absent.
     """
-    return tuple(IndexedDataSet(NAME, VERSION, folder, lambda at: _scan_rate(at, rate)).entries(split, look=look))
+    return tuple(at_rate(folder, rate).entries(split, look=look))
+
+
+def at_rate(folder: Path, rate: Rate) -> IndexedDataSet:
+    """The data set with the files of one rate only."""
+    return IndexedDataSet(NAME, VERSION, folder, lambda at: _scan_rate(at, rate), external=False, curated=True)
 
 
 def _scan_rate(folder: Path, rate: Rate) -> Index:

@@ -1,0 +1,1 @@
+"""What the pipeline makes, in groups: data sets, features, training, promotion, monitoring."""

@@ -1,0 +1,65 @@
+"""Asset checks: what was found of a data set by suite, and the conditions of the promotion gate. A broken one that
+blocks stops everything downstream of its asset; the check says why."""
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from training.promotion import Condition, Verdict
+from training.promotion import Finding as GateFinding
+from training.validation.expectations import SUITES
+from training.validation.report import Finding, Severity, ValidationReport
+
+SUITE_NAMES = tuple(suite.__name__ for suite in SUITES)
+
+
+def suite_specs(asset: str) -> list[dg.AssetCheckSpec]:
+    """A blocking check for each suite of expectations."""
+    return [
+        dg.AssetCheckSpec(suite.__name__, asset=asset, description=suite.__doc__, blocking=True) for suite in SUITES
+    ]
+
+
+def suite_results(report: ValidationReport) -> list[dg.AssetCheckResult]:
+    """How each suite came out."""
+    return [_suite(name, [f for f in report.findings if f.suite == name]) for name in SUITE_NAMES]
+
+
+def _suite(name: str, findings: Sequence[Finding]) -> dg.AssetCheckResult:
+    broken = [f for f in findings if not f.passed]
+    blocks = any(f.severity is Severity.BLOCK for f in broken)
+    return dg.AssetCheckResult(
+        check_name=name,
+        passed=not broken,
+        severity=dg.AssetCheckSeverity.ERROR if blocks else dg.AssetCheckSeverity.WARN,
+        description="; ".join(f.line for f in broken) or f"all {len(findings)} expectations hold",
+        metadata={"expectations": len(findings), "broken": len(broken)},
+    )
+
+
+def gate_specs(asset: str) -> list[dg.AssetCheckSpec]:
+    """A blocking check for each condition of the gate."""
+    return [
+        dg.AssetCheckSpec(_check_name(condition), asset=asset, description=condition.value, blocking=True)
+        for condition in Condition
+    ]
+
+
+def gate_results(verdict: Verdict) -> list[dg.AssetCheckResult]:
+    """How each condition came out. One that is waived warns and blocks nothing."""
+    return [_condition(finding) for finding in verdict.findings]
+
+
+def _condition(finding: GateFinding) -> dg.AssetCheckResult:
+    figures = {"value": finding.value, "threshold": finding.threshold, "margin": finding.margin}
+    return dg.AssetCheckResult(
+        check_name=_check_name(finding.condition),
+        passed=finding.passed,
+        severity=dg.AssetCheckSeverity.WARN if finding.waived else dg.AssetCheckSeverity.ERROR,
+        description=finding.text + (f" (waived: {finding.waived.value})" if finding.waived else ""),
+        metadata={name: value for name, value in figures.items() if value is not None},
+    )
+
+
+def _check_name(condition: Condition) -> str:
+    return condition.name.lower()

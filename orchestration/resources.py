@@ -1,0 +1,123 @@
+"""What the assets are given: folders, MLflow, and the place of the values that pass from one asset to another.
+
+Paths are strings, resolved where a step runs: on a cluster they name a volume that every step mounts.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+
+from inference.artifact import find_models
+from inference.pointer import read_pointer
+from orchestration.config import Plan
+from orchestration.settings import Settings
+from training.commit import current_commit
+from training.datasets.catalog import open_dataset
+from training.datasets.indexed import IndexedDataSet
+from training.release import Named, is_promoted
+from training.tracking import TrackedRun, Tracking, tracked_run
+
+
+class DataFolders(dg.ConfigurableResource[None]):
+    """Where the data sets lie. folders: kind -> folder; one that does not exist is a data set that is not there."""
+
+    folders: dict[str, str]
+
+    def find(self, kind: str) -> IndexedDataSet | None:
+        """The data set, None when its folder is not there."""
+        folder = self.folder(kind)
+        return open_dataset(kind, folder) if folder.is_dir() else None
+
+    def folder(self, kind: str) -> Path:
+        """Where it is, or would be."""
+        return Path(self.folders[kind])
+
+    def open(self, kind: str) -> IndexedDataSet:
+        """The data set. Raises Failure, saying where it was looked for, when it is not there."""
+        found = self.find(kind)
+        if found is None:
+            raise dg.Failure(self.absent(kind), allow_retries=False)
+        return found
+
+    def absent(self, kind: str) -> str:
+        """What to say of a data set that is not there."""
+        return f"{kind} is not there: no folder {self.folders[kind]}; set ECG_DATA or ECG_DATA_{kind.upper()}"
+
+
+class Workspace(dg.ConfigurableResource[None]):
+    """Where files are kept. workers: processes that prepare recordings beside the one of a step."""
+
+    var: str
+    models: str
+    workers: int = 0
+
+    @property
+    def cache(self) -> Path:
+        """Prepared arrays."""
+        return Path(self.var) / "cache"
+
+    @property
+    def features(self) -> Path:
+        """The feature store."""
+        return Path(self.var) / "features"
+
+    @property
+    def models_folder(self) -> Path:
+        """Released models and the pointer to the champion."""
+        return Path(self.models)
+
+    def run(self, plan: Plan) -> Path:
+        """The folder of a training."""
+        return Path(self.var) / "runs" / plan.run
+
+    def release(self, release: Named) -> Path:
+        """The folder of a released model."""
+        return self.models_folder / release.name / release.version
+
+    def may_be_released(self, release: Named) -> None:
+        """Raises Failure when services may be running a model of this name and version: it would be replaced."""
+        path = f"{release.name}/{release.version}"
+        if path == read_pointer(self.models_folder).path or is_promoted(self.release(release)):
+            raise dg.Failure(f"{path} is in service; give the recipe another version", allow_retries=False)
+
+    @property
+    def profiles(self) -> Path:
+        """Reference profiles of releases."""
+        return Path(self.var) / "profiles"
+
+    def validation(self, kind: str) -> Path:
+        """The report on a data set."""
+        return Path(self.var) / "validation" / kind
+
+
+class Mlflow(dg.ConfigurableResource[None]):
+    """The MLflow store. uri, artifacts: as in `training.tracking.Tracking`."""
+
+    uri: str
+    artifacts: str
+
+    @property
+    def tracking(self) -> Tracking:
+        """As training takes it."""
+        return Tracking(uri=self.uri, artifacts=Path(self.artifacts))
+
+    @contextmanager
+    def training_run(self, plan: Plan, folder: Path) -> Iterator[TrackedRun]:
+        """The MLflow run of a training: a new one, or the one it has had so far."""
+        commit = current_commit(Path(__file__).parent)
+        with tracked_run(self.tracking, plan.config, plan.data, folder, commit=commit) as run:
+            yield run
+
+
+def resources(settings: Settings) -> Mapping[str, object]:
+    """All of them, by these settings."""
+    return {
+        "data_folders": DataFolders(folders={kind: str(folder) for kind, folder in settings.folders.items()}),
+        "workspace": Workspace(
+            var=str(settings.ops_folder), models=str(find_models(settings.model)), workers=settings.ops_workers
+        ),
+        "mlflow": Mlflow(uri=settings.mlflow_uri, artifacts=str(settings.mlflow_artifacts)),
+        "io_manager": dg.FilesystemIOManager(base_dir=str(settings.ops_folder / "assets")),
+    }

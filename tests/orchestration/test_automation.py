@@ -1,0 +1,56 @@
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+
+from orchestration.automation import SCHEDULES, SENSORS, new_data, weekly_retrain
+from orchestration.definitions import defs
+from orchestration.resources import DataFolders
+from training.datasets.catalog import KINDS
+
+MONDAY = datetime(2026, 1, 5, 2, tzinfo=UTC)
+
+
+def _folders(**folders: Path) -> DataFolders:
+    return DataFolders(folders={kind: str(folders.get(kind, "nowhere")) for kind in KINDS})
+
+
+def test_nothing_starts_by_itself_until_someone_switches_it_on() -> None:
+    assert all(each.default_status is dg.DefaultScheduleStatus.STOPPED for each in SCHEDULES)
+    assert all(each.default_status is dg.DefaultSensorStatus.STOPPED for each in SENSORS)
+
+
+def test_each_weekly_training_has_a_version_of_its_own() -> None:
+    with dg.build_schedule_context(
+        scheduled_execution_time=MONDAY, repository_def=defs.get_repository_def()
+    ) as context:
+        (request,) = weekly_retrain.evaluate_tick(context).run_requests or ()
+    assert request.partition_key == "ptbxl"
+    assert request.run_config["ops"]["recipe"]["config"]["version"].endswith(".20260105")
+
+
+def test_a_data_set_that_is_there_is_asked_for_once_until_it_changes(ptbxl_slice: Path, tmp_path: Path) -> None:
+    first, again = (_requests(_folders(ptbxl=ptbxl_slice)) for _ in range(2))
+    assert [r.partition_key for r in first] == ["ptbxl"]
+    assert [r.run_key for r in first] == [r.run_key for r in again]
+    labels = ptbxl_slice / "superclass_labels.csv"
+    (tmp_path / "records100").symlink_to(ptbxl_slice / "records100")
+    (tmp_path / "superclass_labels.csv").write_text("\n".join(labels.read_text().splitlines()[:-30]) + "\n")
+    (changed,) = _requests(_folders(ptbxl=tmp_path))
+    assert changed.run_key != first[0].run_key
+
+
+def test_a_data_set_that_cannot_be_read_is_asked_for_so_that_its_run_tells_why(tmp_path: Path) -> None:
+    (request,) = _requests(_folders(ptbxl=tmp_path))
+    assert request.run_key == "ptbxl-FileNotFoundError"
+
+
+def test_without_any_data_set_the_sensor_says_so() -> None:
+    with dg.build_sensor_context(resources={"data_folders": _folders()}) as context:
+        found = new_data.evaluate_tick(context)
+    assert (found.run_requests, found.skip_message) == ([], "no data set is there")
+
+
+def _requests(folders: DataFolders) -> list[dg.RunRequest]:
+    with dg.build_sensor_context(resources={"data_folders": folders}, definitions=defs) as context:
+        return list(new_data.evaluate_tick(context).run_requests or ())
