@@ -9,6 +9,7 @@ import pytest
 from inference.pointer import read_pointer
 from orchestration.config import GateConfig, ValidationConfig
 from orchestration.definitions import ASSETS
+from scripts.asset_graph import diagram
 from tests.orchestration.conftest import RECIPE, TOLERANT, Pipeline, checks, failure, made, write_slice
 from training.card import read_card
 from training.promotion import Waivable
@@ -23,6 +24,11 @@ WITHOUT_A_CHAMPION = {
     "trained_model", "learning_curve", "release", "evaluation", "external_evaluation", "fairness", "test_evaluation",
     "promotion_verdict", "reference_profile",
 }  # fmt: skip
+
+
+def test_the_documented_graph_is_that_of_the_definitions() -> None:
+    assert f"```mermaid\n{diagram()}```" in (ROOT / "docs/orchestration.md").read_text()
+
 
 # The first training takes most of it.
 SLOW = pytest.mark.timeout(300)

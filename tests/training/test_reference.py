@@ -12,7 +12,7 @@ from training.reference import distribution, read_profile, reference_profile, wr
 def test_deciles_are_those_of_what_is_known() -> None:
     found = distribution(np.array([np.nan, *range(11)], np.float32))
     assert found.known == pytest.approx(11 / 12)
-    assert found.deciles == tuple(float(value) for value in range(11))
+    assert found.deciles == pytest.approx([float(value) for value in range(11)])
     assert distribution(np.array([np.nan], np.float32)).deciles == ()
 
 
