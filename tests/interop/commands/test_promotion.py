@@ -19,7 +19,7 @@ FAIR = {"sex": {"parity_ratio": INTERVAL}, "age": {"predicted_to_true_ratio": IN
 
 @pytest.fixture
 def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """./models of a folder of its own: the shipped weights as a candidate of a good test score, fairness not assessed."""
+    """./models of a folder of its own: the shipped weights, a good test score, fairness not assessed."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ECG_PRECISION", "fp32")
     shipped = find_model(ROOT / "models")
