@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Row, select
 from audit.columns import as_key
 from audit.driver import placeholder, run
 from audit.insert import insert_absent, insert_all, insert_if_absent
+from audit.packed import Packed
 from audit.records import Document, IndexRow, Page, Search
 from audit.schema import claims, document_index, documents
 from audit.search import cursor_after, matching, on_page
@@ -90,7 +91,7 @@ def _document(row: Row[Any]) -> Document:
         type=row.type,
         id=row.id,
         version=row.version,
-        content=row.content,
+        body=Packed(row.content),
         last_updated=row.last_updated,
         deleted=row.deleted,
     )
@@ -105,7 +106,7 @@ def _row(document: Document, silent: bool) -> dict[str, Any]:
         "is_current": True,
         "deleted": document.deleted,
         "silent": silent,
-        "content": document.packed or document.content,
+        "content": document.body.frame,
     }
 
 

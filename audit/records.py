@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from audit.packed import Hashed, Packed
+from audit.packed import Body, Hashed
 
 
 class ProcessingState(StrEnum):
@@ -90,16 +90,19 @@ class InboxRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """One version of a stored FHIR resource. content: JSON bytes, with id and meta already in place. packed: the same
-    again, where it was packed before it reaches the store."""
+    """One version of a stored FHIR resource. body: JSON bytes, with id and meta already in place."""
 
     type: str
     id: str
     version: int
-    content: bytes
+    body: Body = field(repr=False)
     last_updated: datetime
     deleted: bool = False
-    packed: Packed | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def content(self) -> bytes:
+        """The JSON; made of the body each time that it is asked for."""
+        return self.body.content
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -70,7 +70,7 @@ documents = Table(
     Column("is_current", Boolean, nullable=False),
     Column("deleted", Boolean, nullable=False),
     Column("silent", Boolean, nullable=False),
-    Column("content", Compressed, nullable=False),
+    Column("content", Bytes, nullable=False),  # a frame of `audit.packed`
     Index("ix_documents_type_last_updated_id", "type", "last_updated", "id"),
 )
 

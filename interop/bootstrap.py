@@ -236,6 +236,7 @@ async def _intake(store: Store, analyzer: Analyze, champion: Champion, settings:
     cache = MemoryAndTable(
         served=champion.serving,
         find=store.known_features if settings.feature_cache_rows else None,
+        may_hang=sqlite_file(settings.database_url.get_secret_value()) is None,
         count=metrics.looked_up,
         limit=settings.feature_cache_memory,
         software=software_version(),

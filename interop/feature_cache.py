@@ -1,8 +1,9 @@
 """What was calculated of recordings before: in memory, and behind that in a table that outlives the process and is
 shared by all processes on one database.
 
-The table is asked in a thread of its own, so that one that hangs holds nobody up for long. The lane waits meanwhile:
-whatever it did at the same time would dispute the interpreter's lock, which took three times as long as waiting.
+A table on another machine is asked in a thread of its own, so that one that hangs holds nobody up for long. The lane
+waits meanwhile: whatever it did at the same time would dispute the interpreter's lock, which took three times as long
+as waiting. A file does not hang, and is asked by the lane itself.
 What is kept is what recording and engine alone decide; name, status and thresholds are those of the model that serves
 when the search begins.
 """
@@ -74,8 +75,8 @@ class Memory:
 class MemoryAndTable:
     """`actions.ports.FeatureCache`, for one lane.
 
-    served: gives the model in force. find: looks into the table; None for no table. count: told how each search ended.
-    limit: how many are kept in memory. software: version of this program.
+    served: gives the model in force. find: looks into the table; None for no table. may_hang: whether it is on another
+    machine. count: told how each search ended. limit: how many are kept in memory. software: version of this program.
     """
 
     def __init__(
@@ -86,13 +87,14 @@ class MemoryAndTable:
         count: Callable[[CacheOutcome], None],
         limit: int,
         software: str,
+        may_hang: bool = True,
     ) -> None:
         self.memory = Memory(limit)
         self.find = find
         self.count = count
         self.software = software
         self._served = served
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="features")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="features") if may_hang else None
         self._hanging: Future[FeatureRow | None] | None = None
 
     def look_up(self, recording: Recording, digest: str | None = None) -> "Search":
@@ -104,6 +106,8 @@ class MemoryAndTable:
         at once as long as it hangs."""
         if self.find is None:
             return None
+        if self._thread is None:
+            return self.find(key)
         if self._hanging is not None and not self._hanging.done():
             raise StorageUnavailable("the feature cache still does not answer")
         running = self._thread.submit(self.find, key)
@@ -115,7 +119,8 @@ class MemoryAndTable:
 
     def close(self) -> None:
         """Stop the thread."""
-        self._thread.shutdown(wait=True)
+        if self._thread is not None:
+            self._thread.shutdown(wait=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import TypeVar
 
@@ -70,12 +70,17 @@ class Intake:
         read: Callable[[], Recording],
         context: RequestContext,
         finish: Callable[[Recording, Analysis], T],
+        *,
+        meanwhile: Callable[[Recording], None] | None = None,
         digest: str | None = None,
     ) -> tuple[Analysis, T]:
         """Classify and map, with what a door does before (`read`) and after it (`finish`) in the same visit to the
-        lane; recordings that wait are classified together. digest: of the signal, where it is known. Raises Overloaded,
-        ModelUnavailable, or what they raise."""
-        job = Job(carried(read), context, carried(finish), digest)
+        lane; recordings that wait are classified together. meanwhile: starts in another thread what may be done while
+        the model runs. digest: of the signal, where it is known. Raises Overloaded, ModelUnavailable, or what they
+        raise."""
+        job = Job(carried(read), context, carried(finish), digest=digest)
+        if meanwhile is not None:
+            job = replace(job, meanwhile=meanwhile)
         outcome: tuple[Analysis, T] = await self.lane.run_together(self._together, job)
         self.metrics.analysed(outcome[0])
         return outcome

@@ -1,7 +1,8 @@
 """What every door does with an ECG between reading and recording it: analysis and rendering, in one visit to the lane.
 
-Packing, which does not need the interpreter's lock, goes on beside the analysis. Anything that does need it would hold
-the analysis up: numpy gives the lock back with each of its operations, and has to wait for it each time.
+The ECG is rendered and everything packed in another thread while the model runs, which takes one core and not the
+interpreter's lock. At any other time it would hold the analysis up: numpy gives the lock back with each of its
+operations, and has to wait for it each time.
 """
 
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 
 from actions.analysis import Analysis, RequestContext
-from audit.packed import Hashed, Packed, pack, pack_and_hash
+from audit.packed import Hashed, pack_and_hash
 from audit.records import QueueRow, Received
 from inference.digest import signal_digest
 from inference.recording import Recording
@@ -34,10 +35,10 @@ def _nothing(_: Analysis) -> tuple[QueueRow, ...]:
 
 @dataclass(frozen=True, slots=True)
 class _Packed:
-    """What is made beside the analysis of an ECG."""
+    """What is made while the model runs: the received item and the ECG as they are stored."""
 
     content: Hashed
-    ecg: Packed
+    ecg: Indexed
 
 
 @dataclass(slots=True, kw_only=True)
@@ -52,27 +53,26 @@ class Passage:
     read: Callable[[], Recording]
     digest: str | None = None
     outbox: Callable[[Analysis], tuple[QueueRow, ...]] = _nothing
-    _begun: tuple[Indexed, Future[_Packed]] | None = field(default=None, init=False)
+    _packing: Future[_Packed] | None = field(default=None, init=False)
 
     async def analysed(self) -> tuple[Analysis, Outputs]:
         """Raises Overloaded, ModelUnavailable, and what `read` raises."""
-        return await self.intake.analyze_within(self._start, self.context, self._finish, self.digest)
+        return await self.intake.analyze_within(
+            self.read, self.context, self._finish, meanwhile=self._meanwhile, digest=self.digest
+        )
 
-    def _start(self) -> Recording:
-        recording = self.read()
+    def _meanwhile(self, recording: Recording) -> None:
+        self._packing = self.intake.lane.beside(lambda: self._packed(recording))
+
+    def _packed(self, recording: Recording) -> _Packed:
+        content = pack_and_hash(self.received.content)  # first: it leaves the lock to the lane
         identity, at = str(self.intake.ids()), self.intake.clock()
-        ecg = render_ecg(recording, origin=self.origin, id=identity, at=at)
-        self._begun = ecg, self.intake.lane.beside(lambda: self._pack(ecg))
-        return recording
-
-    def _pack(self, ecg: Indexed) -> _Packed:
-        return _Packed(content=pack_and_hash(self.received.content), ecg=pack(ecg.document.content))
+        return _Packed(content, render_ecg(recording, origin=self.origin, id=identity, at=at).packed())
 
     def _finish(self, recording: Recording, analysis: Analysis) -> Outputs:
-        assert self._begun is not None, "the lane reads before it finishes"
-        observation, packing = self._begun
-        packed = packing.result()
+        assert self._packing is not None, "the lane is told of the recording before it finishes"
+        packed = self._packing.result()
         digest = analysis.computed.digest if analysis.computed else self.digest or signal_digest(recording)
-        ecg = PreparedEcg(observation=observation.packed(packed.ecg), digest=digest)
+        ecg = PreparedEcg(observation=packed.ecg, digest=digest)
         prepared = prepare(analysis, recording=recording, origin=self.origin, ids=self.intake.ids, ecg=ecg)
         return Outputs(recording, replace(self.received, packed=packed.content), prepared, self.outbox(analysis))

@@ -15,7 +15,7 @@ import orjson
 from actions.analysis import Analysis, Mode
 from actions.ports import Ids
 from actions.serialize import to_json
-from audit.packed import pack_and_hash
+from audit.packed import Plain, pack_and_hash
 from audit.records import (
     AcknowledgementState,
     AnalysisRow,
@@ -36,7 +36,7 @@ from inference.recording import Recording
 from interop.feature_row import to_row
 from interop.resources.documents import Indexed, indexed
 from interop.resources.identifiers import Identifier
-from interop.resources.observation import ReceivedObservation, render_observation, stored
+from interop.resources.observation import ReceivedObservation, render_stored, stored
 from interop.resources.origin import Origin
 from interop.resources.report import Rendered, render
 
@@ -94,7 +94,8 @@ def render_ecg(recording: Recording, *, origin: Origin, id: str, at: datetime) -
     if origin.observation is not None:
         return _as_received(origin.observation, id, at)
     subject, identifiers = origin.subject_reference(), origin.observation_identifiers
-    return indexed(render_observation(recording, id=id, subject=subject, identifiers=identifiers, issued=at), at)
+    resource, body = render_stored(recording, id=id, subject=subject, identifiers=identifiers, issued=at)
+    return indexed(resource, at, body)
 
 
 def prepare(
@@ -164,7 +165,7 @@ def _identifiers(origin: Origin) -> tuple[Identifier, ...]:
 
 
 def _as_received(observation: ReceivedObservation, id: str, at: datetime) -> Indexed:
-    return indexed(observation.raw | {"id": id}, at, stored(observation.content, id, 1, at))
+    return indexed(observation.raw | {"id": id}, at, Plain(stored(observation.content, id, 1, at)))
 
 
 def _claim(uow: UnitOfWork, identifiers: Sequence[Identifier], document: Document, digest: str) -> str | None:

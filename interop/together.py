@@ -24,14 +24,20 @@ class ClassifyTogether(Protocol):
         """Classify each recording by its windows. Raises ModelUnavailable when inference fails."""
 
 
+def _nothing(_: Recording) -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Job:
-    """One request. read: gives the recording. finish: what the door makes of the outcome, in the same thread. digest:
-    of the signal, where it is known."""
+    """One request. read: gives the recording. meanwhile: told of it before the model runs, to start in another thread
+    what does not wait for the outcome. finish: what the door makes of the outcome, in the same thread. digest: of the
+    signal, where it is known."""
 
     read: Callable[[], Recording]
     context: RequestContext
     finish: Callable[[Recording, Analysis], Any]
+    meanwhile: Callable[[Recording], None] = _nothing
     digest: str | None = None
 
 
@@ -66,7 +72,10 @@ class Together:
 
     def _begun(self, job: Job) -> _Course:
         try:
-            return _Course(job, self.analyze.begin(job.read(), job.context, job.digest))
+            recording = job.read()
+            begun = self.analyze.begin(recording, job.context, job.digest)
+            job.meanwhile(recording)
+            return _Course(job, begun)
         except Exception as error:  # noqa: BLE001 - belongs to this job's caller, who gets it
             return _Course(job, failure=error)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from audit.packed import Packed, pack
+from audit.packed import Body, Packed, pack
 from audit.records import Document, IndexRow
 from interop.resources.codes import OBSERVATION_VALUE, OWN_TAGS, SILENT, Json
 from interop.resources.index import index_rows
@@ -26,9 +26,9 @@ class Indexed:
     document: Document
     index: tuple[IndexRow, ...]
 
-    def packed(self, content: Packed) -> "Indexed":
-        """The same with its content as it was packed elsewhere."""
-        return replace(self, document=replace(self.document, packed=content))
+    def packed(self) -> "Indexed":
+        """The same, ready to be stored."""
+        return replace(self, document=replace(self.document, body=Packed(self.document.body.frame)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,19 +51,17 @@ class Issuance:
         head = {"resourceType": resource["resourceType"], "id": resource["id"], "meta": meta}
         # False and 0 are values.
         whole = head | {name: value for name, value in resource.items() if value or value == 0}
-        content = orjson.dumps(whole)
-        return indexed(whole, self.at, content, pack(content))
+        return indexed(whole, self.at, pack(orjson.dumps(whole)))
 
 
-def indexed(resource: Json, at: datetime, content: bytes | None = None, packed: Packed | None = None) -> Indexed:
-    """A resource with its rows. content, packed: its bytes where they exist already."""
+def indexed(resource: Json, at: datetime, body: Body) -> Indexed:
+    """A resource with its rows. body: its bytes."""
     document = Document(
         type=resource["resourceType"],
         id=resource["id"],
         version=1,
-        content=content or orjson.dumps(resource),
+        body=body,
         last_updated=at,
-        packed=packed,
     )
     return Indexed(document=document, index=index_rows(resource))
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import orjson
 
+from audit.packed import Body, Plain, WithSeries
+from audit.series import MARK
 from inference.errors import InvalidContent, LeadsMissing, Malformed, SamplingRateInvalid, SignalMalformed
 from inference.lead_codes import lead_of, mdc_code
 from inference.recording import LEADS, Recording, assemble
@@ -38,6 +40,7 @@ __all__ = [
     "from_recording",
     "parse",
     "render_observation",
+    "render_stored",
     "stored",
     "to_recording",
 ]
@@ -180,6 +183,43 @@ def render_observation(
 ) -> Json:
     """An Observation with twelve SampledData components, as version 1 of a document. subject None: not identified."""
     sampled = sampled_data.encode(recording.signal, recording.sampling_rate)
+    return _rendered(recording, sampled, id=id, subject=subject, identifiers=identifiers, issued=issued, status=status)
+
+
+def render_stored(
+    recording: Recording,
+    *,
+    id: str,
+    subject: Mapping[str, Any] | None,
+    identifiers: Sequence[Identifier],
+    issued: datetime,
+) -> tuple[Json, Body]:
+    """What `render_observation` gives, as it is stored; the samples are in the second value only."""
+    counts = sampled_data.counted(recording.signal, recording.sampling_rate)
+    numbers = counts.whole()
+    if numbers is None:
+        sampled = sampled_data.encode(recording.signal, recording.sampling_rate)
+    else:
+        sampled = counts.sampled(lambda _: _LEFT_OUT)
+    rendered = _rendered(recording, sampled, id=id, subject=subject, identifiers=identifiers, issued=issued)
+    text = orjson.dumps(rendered)
+    return rendered, Plain(text) if numbers is None else WithSeries(text, numbers)
+
+
+# As a string, because that is what the samples are.
+_LEFT_OUT = orjson.Fragment(b'"' + MARK + b'"')
+
+
+def _rendered(
+    recording: Recording,
+    sampled: Sequence[Json],
+    *,
+    id: str,
+    subject: Mapping[str, Any] | None,
+    identifiers: Sequence[Identifier],
+    issued: datetime,
+    status: str = "final",
+) -> Json:
     document: Json = {
         "resourceType": "Observation",
         "id": id,

@@ -8,15 +8,15 @@ the quality gate counts NaN as what it is.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
+from audit import series
 from inference.errors import InvalidContent, SamplingRateInvalid, SignalMalformed, UnitUnsupported
 from inference.recording import MAX_SAMPLING_RATE, MIN_SAMPLING_RATE
 from inference.units import to_millivolt
@@ -29,8 +29,6 @@ _DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 # What is left of `data` without these is letters: E, U, L, or something that does not belong there.
 _DECIMAL_BYTES = b"0123456789+-. \t\r\n"
 
-_COMMA_TO_SPACE = bytes.maketrans(b",", b" ")
-
 # A thousand volts is no ECG in any unit; without a limit, sums of leads could leave the range of float32.
 MAX_MILLIVOLTS = 1e6
 
@@ -39,6 +37,8 @@ MAX_MILLIVOLTS = 1e6
 RESOLUTIONS = (0.001, 0.0001, 0.00001)
 # Part of a step that a float32 signal may be off the grid and still be on it.
 ON_GRID = 0.01
+
+LARGEST_COUNT = np.iinfo(np.int32).max
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,20 +125,43 @@ def located(element: str) -> Iterator[None]:
         raise type(error)(error.message, element=error.element or element) from error
 
 
-def encode(signal: NDArray[np.float32], sampling_rate: float) -> list[Json]:
-    """One SampledData for each row of `signal` (leads, samples) in mV; at most half a step is lost."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Counts:
+    """A signal as whole multiples of a step in mV. values: float64 (leads, samples), NaN for invalid. period: ms."""
+
+    values: NDArray[np.float64]
+    step: float
+    period: float
+
+    def whole(self) -> NDArray[np.int32] | None:
+        """The values as numbers; None where one is none, or too large."""
+        largest = max(-self.values.min(), self.values.max())  # NaN if one value is
+        return self.values.astype(np.int32) if largest <= LARGEST_COUNT else None
+
+    def sampled(self, data: Callable[[int], Any]) -> list[Json]:
+        """One SampledData for each lead. data: gives that of a lead."""
+        head = {
+            "origin": millivolts(0),
+            "period": int(self.period) if self.period.is_integer() else self.period,
+            "factor": self.step,
+            "dimensions": 1,
+        }
+        return [head | {"data": data(lead)} for lead in range(len(self.values))]
+
+
+def counted(signal: NDArray[np.float32], sampling_rate: float) -> Counts:
+    """The signal (leads, samples) in mV; at most half a step is lost."""
     step = resolution(signal)
     counts = signal.astype(np.float64)
     counts /= step
     np.rint(counts, out=counts)
-    period = MILLISECONDS / sampling_rate
-    head = {
-        "origin": millivolts(0),
-        "period": int(period) if period.is_integer() else period,
-        "factor": step,
-        "dimensions": 1,
-    }
-    return [head | {"data": _text(row)} for row in counts]
+    return Counts(counts, step, MILLISECONDS / sampling_rate)
+
+
+def encode(signal: NDArray[np.float32], sampling_rate: float) -> list[Json]:
+    """One SampledData for each row of `signal` (leads, samples) in mV; at most half a step is lost."""
+    counts = counted(signal, sampling_rate)
+    return counts.sampled(lambda lead: _text(counts.values[lead]))
 
 
 def resolution(signal: NDArray[np.float32]) -> float:
@@ -167,5 +190,4 @@ def _text(counts: NDArray[np.float64]) -> str:
 
 
 def _whole_numbers(counts: NDArray[np.float64]) -> str:
-    written = orjson.dumps(counts.astype(np.int64), option=orjson.OPT_SERIALIZE_NUMPY)
-    return written[1:-1].translate(_COMMA_TO_SPACE).decode("ascii")
+    return series.whole_numbers(counts.astype(np.int64)).decode("ascii")

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+from audit.packed import Plain
 from audit.records import AnalysisRow, AuditEntry, AuditEvent, Document, FeatureRow, QueueRow, Received
 
 NOW = datetime(2026, 1, 31, 12, 0, 0, 123456, tzinfo=UTC)
@@ -26,7 +27,7 @@ def received(content: bytes = b"MSH|1", *, sender: str | None = "MUSE|WARD", con
 
 def document(id: str, *, seconds: float = 0, deleted: bool = False, content: bytes = b'{"a":1.50}') -> Document:
     return Document(
-        type="DiagnosticReport", id=id, version=1, content=content, last_updated=at(seconds), deleted=deleted
+        type="DiagnosticReport", id=id, version=1, body=Plain(content), last_updated=at(seconds), deleted=deleted
     )
 
 

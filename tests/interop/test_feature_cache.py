@@ -212,3 +212,19 @@ def test_a_table_that_hangs_holds_up_one_recording_for_a_moment_and_the_next_one
         assert len(asked) == 1
         answer.set()
     assert world.outcomes == [CacheOutcome.UNAVAILABLE] * 2
+
+
+def test_a_table_in_a_file_is_asked_by_the_lane_itself() -> None:
+    asked: list[str] = []
+
+    def find(key: bytes) -> FeatureRow | None:
+        asked.append(threading.current_thread().name)
+        return None
+
+    for may_hang in (False, True):
+        cache = MemoryAndTable(
+            served=FakeServed, find=find, count=lambda _: None, limit=1, software="1.0", may_hang=may_hang
+        )
+        assert cache.look_up(RECORDING).found() is None
+        cache.close()
+    assert asked == [threading.current_thread().name, "features_0"]

@@ -104,6 +104,20 @@ def test_a_model_that_is_gone_is_each_ones_failure() -> None:
     assert outcomes == [gone, gone]
 
 
+def test_a_door_hears_of_its_recording_before_the_model_runs_and_not_of_one_that_fails() -> None:
+    def unreadable() -> Recording:
+        raise Malformed("no ECG")
+
+    model, told = Model(), list[tuple[Recording, int]]()
+
+    def meanwhile(recording: Recording) -> None:
+        told.append((recording, len(model.runs)))
+
+    jobs = [replace(each, meanwhile=meanwhile) for each in (job(), job(unreadable), job(flat_ecg))]
+    together(model)(jobs)
+    assert [(recording is ECG, runs) for recording, runs in told] == [(True, 0), (False, 0)]
+
+
 def test_what_a_door_does_afterwards_fails_alone() -> None:
     def refuse(_: Recording, __: Analysis) -> None:
         raise ValueError("a defect")

@@ -1,5 +1,6 @@
 import pytest
 
+from audit.packed import Plain
 from audit.records import Criterion, Document, IndexRow
 from inference.errors import Duplicate, InvalidContent, MultipleMatches, SearchInvalid
 from interop.fhir.conditional import condition, holder, matching
@@ -17,7 +18,7 @@ def documents() -> FakeDocuments:
     """Observation x holds urn:a|1 and |2, Observation y holds urn:b|1."""
     store = FakeDocuments()
     for name, rows in (("x", (("urn:a", "1"), (None, "2"))), ("y", (("urn:b", "1"),))):
-        document = Document(type="Observation", id=name, version=1, content=b"{}", last_updated=NOW)
+        document = Document(type="Observation", id=name, version=1, body=Plain(b"{}"), last_updated=NOW)
         store.create(document, [IndexRow(name="identifier", value=value, system=system) for system, value in rows])
         for system, value in rows:
             store.claim(IDENTIFIER_SCOPE, Identifier(value, system).key, f"Observation/{name}", "d")

@@ -2,11 +2,16 @@ from datetime import UTC, datetime
 
 import pytest
 
+from audit.packed import Plain
 from audit.records import Document
 from interop.fhir.exchange import is_unchanged, version_headers
 
 DOCUMENT = Document(
-    type="Device", id="1", version=3, content=b"{}", last_updated=datetime(2026, 3, 2, 9, 30, 0, 999_999, tzinfo=UTC)
+    type="Device",
+    id="1",
+    version=3,
+    body=Plain(b"{}"),
+    last_updated=datetime(2026, 3, 2, 9, 30, 0, 999_999, tzinfo=UTC),
 )
 
 

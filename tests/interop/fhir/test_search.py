@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from audit.packed import Plain
 from audit.records import Criterion, Document, Page
 from inference.errors import SearchInvalid
 from interop.fhir.parameters import PARAMETERS
@@ -126,7 +127,7 @@ def test_any_value_is_either_a_search_or_refused(pairs: list[tuple[str, str]]) -
 
 def document(name: str) -> Document:
     content = f'{{"resourceType":"DiagnosticReport","id":"{name}","status":"preliminary","code":{{"text":"1.50"}}}}'
-    return Document(type="DiagnosticReport", id=name, version=1, content=content.encode(), last_updated=TIME)
+    return Document(type="DiagnosticReport", id=name, version=1, body=Plain(content.encode()), last_updated=TIME)
 
 
 def test_a_bundle_is_valid_fhir_with_full_urls_total_and_links() -> None:

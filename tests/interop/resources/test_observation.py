@@ -9,6 +9,7 @@ from fhir.resources.R4B.observation import Observation
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from audit.packed import decompressed
 from inference.digest import signal_digest
 from inference.errors import (
     InvalidContent,
@@ -26,6 +27,7 @@ from interop.resources.identifiers import Identifier
 from interop.resources.observation import (
     from_recording,
     parse,
+    render_stored,
     to_recording,
 )
 from interop.resources.validation import problems
@@ -416,6 +418,23 @@ def test_what_goes_out_is_valid_by_the_model_classes_and_by_our_tables() -> None
     assert problems(document) == []
     assert document["effectiveDateTime"] == "2026-03-02T09:20:00.000Z"
     assert document["note"] == [{"text": "Leads III were calculated."}]
+
+
+@given(
+    st.sampled_from([0.001, 0.00488, 3e5]),
+    st.lists(st.integers(0, 11), max_size=2),
+    st.integers(min_value=0, max_value=99),
+)
+@settings(deadline=None, max_examples=25)
+def test_what_is_stored_reads_as_what_goes_out(step: float, invalid: list[int], seed: int) -> None:
+    counts = np.random.default_rng(seed).integers(-3000, 3000, (12, 300))
+    signal = (counts * step).astype(np.float32)
+    signal[invalid, 7] = np.nan
+    recording = Recording(signal=signal, sampling_rate=500.0)
+    fields: dict[str, Any] = {"id": "o-1", "subject": None, "identifiers": (), "issued": NOW}
+    rendered, body = render_stored(recording, **fields)
+    assert body.content == decompressed(body.frame) == from_recording(recording, **fields)
+    assert rendered["id"] == "o-1"
 
 
 def test_without_a_patient_the_subject_says_that_it_is_not_known() -> None:
