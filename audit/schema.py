@@ -26,7 +26,7 @@ from sqlalchemy import LargeBinary as Bytes
 from audit.columns import AcknowledgementLetter, Compressed, RowId, UtcDateTime
 
 # The newest migration; together they make just these tables.
-REVISION = "0002"
+REVISION = "0003"
 
 metadata = MetaData(
     # Every constraint has a name that a migration can rely on, on both databases.

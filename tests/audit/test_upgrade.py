@@ -3,9 +3,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import zstandard
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
@@ -13,6 +16,7 @@ from sqlalchemy import Connection, inspect, text
 
 from audit import upgrade as upgrades
 from audit.engine import connect_for_migration
+from audit.packed import WithSeries, decompressed
 from audit.records import AcknowledgementState, IndexRow, ProcessingState
 from audit.revisions import migrate, migration_config
 from audit.schema import REVISION, metadata
@@ -110,10 +114,10 @@ def test_the_feature_cache_comes_and_goes_with_its_migration_and_takes_nothing_e
     with connected(url) as connection:
         assert set(metadata.tables) - set(inspect(connection).get_table_names()) == {"feature_cache"}
         assert connection.execute(text("SELECT count(*) FROM analyses")).scalar_one() == 1
-    with pytest.raises(ConfigurationError, match="at schema 0001, this version needs 0002"):
+    with pytest.raises(ConfigurationError, match="at schema 0001, this version needs 0003"):
         open_store(url, chain_id="chain-b")
     done = upgrade(url)
-    assert (done.before, done.after, done.copy is None) == ("0001", "0002", url.startswith("postgresql"))
+    assert (done.before, done.after, done.copy is None) == ("0001", "0003", url.startswith("postgresql"))
     store = open_store(url, chain_id="chain-b")
     assert store.known_features(features(1).key) is None
     with store.unit_of_work() as uow:
@@ -121,6 +125,31 @@ def test_the_feature_cache_comes_and_goes_with_its_migration_and_takes_nothing_e
     assert store.known_features(features(1).key) == features(1)
     assert store.verify().problems == ()
     store.close()
+
+
+def test_samples_stored_as_numbers_are_text_for_an_older_program(url: str) -> None:
+    upgrade(url)
+    fill(url)
+    samples = WithSeries(b'{"data":"\0"}', np.array([[5, -3, 70000]], np.int32))
+    ecg = replace(document("r-2"), body=samples)
+    store = open_store(url, chain_id="chain-b")
+    with store.unit_of_work() as uow:
+        uow.documents.create(ecg, ())
+    store.close()
+    assert {decompressed(frame) for frame in stored_frames(url)} == {document("r-1").content, b'{"data":"5 -3 70000"}'}
+    downgrade(url, "0002")
+    older = zstandard.ZstdDecompressor()
+    assert {older.decompress(frame) for frame in stored_frames(url)} == {document("r-1").content, samples.content}
+    upgrade(url)
+    store = open_store(url, chain_id="chain-c")
+    with store.reader() as reader:
+        assert reader.documents.read("DiagnosticReport", "r-2").content == samples.content
+    store.close()
+
+
+def stored_frames(url: str) -> list[bytes]:
+    with connected(url) as connection:
+        return [bytes(row[0]) for row in connection.execute(text("SELECT content FROM documents"))]
 
 
 def test_an_upgrade_of_a_database_in_use_leaves_what_is_in_it(url: str) -> None:
