@@ -23,7 +23,8 @@ from inference.errors import EcgError, StorageUnavailable
 
 T = TypeVar("T")
 
-# Above this a checkpoint also empties the log file, for which writers wait a moment.
+# Above this a checkpoint also empties the log file, for which writers wait 70 ms. Only a reader that holds on to an old
+# snapshot lets it come to that.
 MAX_WAL_BYTES = 64 * 1024 * 1024
 # How long that may take, readers of old snapshots included, before it is left to the next checkpoint.
 CHECKPOINT_TIMEOUT_SECONDS = 1.0
@@ -130,7 +131,8 @@ class Store:
             return trail.verify(connection, expected_heads or {})
 
     def checkpoint(self) -> Checkpoint | None:
-        """Move SQLite's write-ahead log into the database file; to be called every few seconds, by any one thread.
+        """Move SQLite's write-ahead log into the database file; to be called every second, by any one thread. Called by
+        the writer's thread it lets the next commit begin the log anew.
 
         Does not hold up writers unless the log has grown over MAX_WAL_BYTES. None on PostgreSQL, which does its own.
         """

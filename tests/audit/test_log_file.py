@@ -95,3 +95,23 @@ def test_a_store_with_a_reserved_log_stores_and_reads(database: Path) -> None:
     with store.reader() as reader:
         assert reader.documents.read("DiagnosticReport", "a").content == document("a").content
     store.close()
+
+
+def test_the_log_begins_anew_with_the_commit_that_follows_a_checkpoint(database: Path) -> None:
+    url = f"sqlite:///{database}"
+    upgrade(url)
+    store = open_store(url, chain_id="chain-a")
+
+    def logged_after(*ids: str) -> int:
+        for each in ids:
+            with store.unit_of_work() as uow:
+                uow.documents.create(document(each), [])
+        found = store.checkpoint()
+        assert found is not None
+        return found.log_bytes
+
+    logged_after("a")
+    alone = logged_after("b")
+    assert logged_after("c", "d") > alone
+    assert logged_after("e") == alone
+    store.close()
