@@ -9,13 +9,17 @@ Strides: the stem brings 500 Hz down to 25 steps a second; the third stage reduc
 last stage has most of the weights and its cost grows with the number of steps. The strides were chosen by the time of a
 forward pass; other strides were not trained, so what these cost in accuracy is not known.
 
+Amplitude: the signal comes z-scored, which hides how large a lead is, and size is what tells hypertrophy. So the stem
+reads the signal twice: as it is, and with each lead multiplied by the height of its QRS complex in mV, which is one of
+the features.
+
 Branches: signal, perceptron and trees each give logits of their own and are trained by themselves, so that none leans
 on another; the trees (`inference.boosted_trees`) know what a net cannot learn from few recordings. The blend is a
 weighted sum with one weight a branch, then per class a scale and a shift that make probabilities of it: thirteen
 numbers, fitted to predictions for recordings that the branches had not seen (`training.blend`).
 
 Features: unknown values (NaN) become the training median and set an indicator; all are standardised and clipped inside
-the graph, so that a released file needs no scaler beside it. Amplitudes come in this way: the signal is z-scored.
+the graph, so that a released file needs no scaler beside it.
 
 With `inference.boosted_trees` this is all of the engine that imports torch; serving with onnxruntime never does.
 """
@@ -31,6 +35,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from inference.boosted_trees import TreeBranch, TreeShape, shape_of
+from inference.features import FEATURE_NAMES
 from inference.labels import Superclass
 from inference.recording import LEADS
 
@@ -45,6 +50,11 @@ POOL_STRIDE = 4
 FEATURE_UNITS = 64
 BRANCHES = ("signal", "perceptron", "trees")
 NO_TREES = TreeShape(len(Superclass), trees=1, depth=1)  # one tree a class that says nothing
+
+# Where a feature says how large each lead is, in mV.
+AMPLITUDE_COLUMNS = [FEATURE_NAMES.index(f"{lead}_qrs_ptp") for lead in LEADS]
+AMPLITUDE_LIMITS = (0.05, 5.0)  # mV; what lies beyond is noise or an artefact
+UNKNOWN_AMPLITUDE = 1.0  # mV; the median of the training recordings is 1.03
 
 FEATURE_LIMIT = 5.0  # standard deviations; an artefact must not outweigh everything else
 
@@ -94,10 +104,13 @@ def _projection(inputs: int, outputs: int, stride: int) -> nn.Module:
     return nn.Sequential(pool, _convolution(inputs, outputs, 1, 1), nn.BatchNorm2d(outputs))
 
 
+def _stem() -> nn.Conv2d:
+    return _convolution(len(LEADS), STAGE_CHANNELS[0], STEM_KERNEL, STEM_STRIDE)
+
+
 def _trunk() -> nn.Sequential:
     channels = STAGE_CHANNELS[0]
     layers: list[nn.Module] = [
-        _convolution(len(LEADS), channels, STEM_KERNEL, STEM_STRIDE),
         nn.BatchNorm2d(channels),
         nn.ReLU(),
         nn.MaxPool2d((1, POOL_KERNEL), (1, POOL_STRIDE), (0, POOL_KERNEL // 2)),
@@ -109,16 +122,21 @@ def _trunk() -> nn.Sequential:
 
 
 class SignalBranch(nn.Module):
-    """The trunk with its head: signal -> logits."""
+    """The trunk with its head: signal and amplitudes -> logits."""
 
     def __init__(self, dropout: float) -> None:
         super().__init__()
+        # Two convolutions that are added are one of both inputs; each keeps a scale of its own in int8.
+        self.shape_stem = _stem()
+        self.size_stem = _stem()
         self.trunk = _trunk()
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(2 * STAGE_CHANNELS[-1], len(Superclass)))
 
-    def forward(self, signal: Tensor) -> Tensor:
-        """float32 (batch, 12, samples) -> (batch, 5)."""
-        steps = self.trunk(signal.unsqueeze(2))
+    def forward(self, signal: Tensor, amplitudes: Tensor) -> Tensor:
+        """signal float32 (batch, 12, samples), amplitudes (batch, 12) in mV with NaN for unknown -> (batch, 5)."""
+        shape = signal.unsqueeze(2)
+        gain = torch.clamp(torch.where(torch.isnan(amplitudes), UNKNOWN_AMPLITUDE, amplitudes), *AMPLITUDE_LIMITS)
+        steps = self.trunk(self.shape_stem(shape) + self.size_stem(shape * gain[:, :, None, None]))
         pooled = torch.cat([steps.mean(dim=(2, 3)), steps.amax(dim=(2, 3))], dim=1)
         logits: Tensor = self.head(pooled)
         return logits
@@ -192,7 +210,8 @@ class EcgNetwork(nn.Module):
 
     def branches(self, signal: Tensor, features: Tensor) -> Tensor:
         """The logits (batch, 3, 5) of each branch by itself, in the order of `BRANCHES`."""
-        return torch.stack([self.signal(signal), self.perceptron(features), self.trees(features)], dim=1)
+        amplitudes = features[:, AMPLITUDE_COLUMNS]
+        return torch.stack([self.signal(signal, amplitudes), self.perceptron(features), self.trees(features)], dim=1)
 
 
 class Probabilities(nn.Module):
@@ -221,7 +240,14 @@ def load_network(weights: Path) -> EcgNetwork:
 
 
 def _config(state: Mapping[str, Tensor]) -> NetworkConfig:
-    missing = {"perceptron.mean", "perceptron.head.weight", "trees.base", "trees.column", "trees.leaf"} - set(state)
+    missing = {
+        "signal.size_stem.weight",
+        "perceptron.mean",
+        "perceptron.head.weight",
+        "trees.base",
+        "trees.column",
+        "trees.leaf",
+    } - set(state)
     if missing:
         raise RuntimeError(f"weights of another network: {', '.join(sorted(missing))} missing")
     return NetworkConfig(

@@ -29,6 +29,11 @@ def augment_signal(signal: Tensor, config: TrainingConfig, rng: torch.Generator)
     return piece * (_uniform(leads, 0, 1, rng) >= config.lead_dropout)
 
 
+def augment_amplitudes(amplitudes: Tensor, config: TrainingConfig, rng: torch.Generator) -> Tensor:
+    """Each a little larger or smaller. amplitudes: (batch, 12); the argument is left as it is."""
+    return amplitudes * (1 + config.amplitude_error * _uniform(amplitudes.shape, -1, 1, rng))
+
+
 def hide_features(
     features: Tensor, demographics: Sequence[int], config: TrainingConfig, rng: torch.Generator
 ) -> Tensor:

@@ -18,7 +18,7 @@ class TrainingConfig:
     """
 
     name: str = "resnet18-ptbxl"
-    version: str = "0.2.0"
+    version: str = "0.3.0"
     seed: int = 7
     threads: int = 2
     # Forward passes of training in bfloat16: pays on GPUs and on processors with AMX, others emulate it ten times
@@ -43,6 +43,7 @@ class TrainingConfig:
     shortest_crop: float = 2.5  # s
     longest_crop: float = 2.5  # s
     amplitude_jitter: float = 0.2
+    amplitude_error: float = 0.1  # of the height of QRS by which a lead is multiplied
     lead_dropout: float = 0.1
     wander: float = 0.2
     noise: float = 0.1

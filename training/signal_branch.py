@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,8 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from inference.network import SignalBranch
-from training.augment import augment_signal
+from inference.network import AMPLITUDE_COLUMNS, SignalBranch
+from training.augment import augment_amplitudes, augment_signal
 from training.config import TrainingConfig
 from training.datasets.prepared import Prepared
 from training.distributed import Ranks
@@ -46,6 +47,14 @@ class Material:
     def labels(self) -> NDArray[np.float32]:
         """Of the rows; (n, 5), NaN for unknown."""
         return self.data.labels[self.rows]
+
+
+class Batch(NamedTuple):
+    """signal: (batch, 12, samples). amplitudes: (batch, 12). labels: (batch, 5)."""
+
+    signal: Tensor
+    amplitudes: Tensor
+    labels: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +161,9 @@ def signal_logits(branch: nn.Module, data: Prepared, rows: Rows) -> NDArray[np.f
     found = [np.zeros((0, data.labels.shape[1]), np.float32)]
     with torch.inference_mode():
         for start in range(0, len(rows), PREDICT_BATCH):
-            signal = torch.from_numpy(np.array(data.signals[rows[start : start + PREDICT_BATCH]]))
-            found.append(branch(signal.to(device)).float().cpu().numpy())
+            chosen = rows[start : start + PREDICT_BATCH]
+            signal, amplitudes = torch.from_numpy(np.array(data.signals[chosen])), _amplitudes(data, chosen)
+            found.append(branch(signal.to(device), amplitudes.to(device)).float().cpu().numpy())
     return np.concatenate(found)
 
 
@@ -165,19 +175,19 @@ def _train_epoch(
     weights = class_weights(material.labels, config.balance).to(ranks.device)
     run.parallel.train()
     total, seen = 0.0, 0
-    for done, (signal, labels) in enumerate(_batches(config, material, number, ranks), start=1):
-        loss = _step(run, config, signal.to(ranks.device), labels.to(ranks.device), weights)
-        total += loss * len(labels)
-        seen += len(labels)
+    for done, batch in enumerate(_batches(config, material, number, ranks), start=1):
+        loss = _step(run, config, Batch(*(part.to(ranks.device) for part in batch)), weights)
+        total += loss * len(batch.labels)
+        seen += len(batch.labels)
         if on_batch is not None and ranks.first:
             on_batch(number, done, total / seen)
     return total / seen
 
 
-def _step(run: Run, config: TrainingConfig, signal: Tensor, labels: Tensor, weights: Tensor) -> float:
-    with torch.autocast(signal.device.type, torch.bfloat16, enabled=config.mixed_precision):
-        logits = run.parallel(signal)
-    loss = masked_loss(logits.float(), labels, weights)
+def _step(run: Run, config: TrainingConfig, batch: Batch, weights: Tensor) -> float:
+    with torch.autocast(batch.signal.device.type, torch.bfloat16, enabled=config.mixed_precision):
+        logits = run.parallel(batch.signal, batch.amplitudes)
+    loss = masked_loss(logits.float(), batch.labels, weights)
     run.optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     run.optimizer.step()
@@ -186,7 +196,7 @@ def _step(run: Run, config: TrainingConfig, signal: Tensor, labels: Tensor, weig
     return loss.item()
 
 
-def _batches(config: TrainingConfig, material: Material, number: int, ranks: Ranks) -> Iterator[tuple[Tensor, Tensor]]:
+def _batches(config: TrainingConfig, material: Material, number: int, ranks: Ranks) -> Iterator[Batch]:
     """Augmented batches of this process, in the order of this epoch."""
     rng = torch.Generator().manual_seed(_seed(config, number, Ranks()))
     order = material.rows[torch.randperm(len(material.rows), generator=rng).numpy()]
@@ -195,7 +205,13 @@ def _batches(config: TrainingConfig, material: Material, number: int, ranks: Ran
     for start in range(0, len(order), config.batch_size):
         rows = np.sort(ranks.share(order[start : start + config.batch_size]))  # the file is read forwards
         signal = augment_signal(torch.from_numpy(material.data.signals[rows]), config, rng)
-        yield signal, torch.from_numpy(material.data.labels[rows])
+        amplitudes = augment_amplitudes(_amplitudes(material.data, rows), config, rng)
+        yield Batch(signal, amplitudes, torch.from_numpy(material.data.labels[rows]))
+
+
+def _amplitudes(data: Prepared, rows: Rows) -> Tensor:
+    """(rows, 12) in mV, NaN for unknown."""
+    return torch.from_numpy(np.array(data.features[rows])[:, AMPLITUDE_COLUMNS])
 
 
 def _seed(config: TrainingConfig, epoch: int, ranks: Ranks) -> int:

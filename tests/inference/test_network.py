@@ -11,8 +11,12 @@ pytest.importorskip("torch", reason="torch is not installed: only needed to trai
 import torch
 
 from inference.boosted_trees import TreeShape
+from inference.features import FEATURE_NAMES
 from inference.network import (
+    AMPLITUDE_COLUMNS,
+    AMPLITUDE_LIMITS,
     BRANCHES,
+    UNKNOWN_AMPLITUDE,
     EcgNetwork,
     FeatureStatistics,
     NetworkConfig,
@@ -20,8 +24,9 @@ from inference.network import (
     load_network,
     parameter_count,
 )
+from inference.recording import LEADS
 
-FEATURES = 6
+FEATURES = len(FEATURE_NAMES)
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +61,24 @@ def test_each_recording_gets_one_probability_per_class(network: EcgNetwork) -> N
 def test_any_length_can_be_read(network: EcgNetwork) -> None:
     for samples in (1250, 1777, 5000):
         assert torch.isfinite(network(*_inputs(samples=samples))).all()
+
+
+def test_the_signals_branch_sees_how_large_a_lead_is(network: EcgNetwork) -> None:
+    signal, _ = _inputs()
+
+    def logits(amplitude: float) -> torch.Tensor:
+        amplitudes = torch.ones(2, 12)
+        amplitudes[:, 3] = amplitude
+        found: torch.Tensor = network.signal(signal, amplitudes)
+        return found
+
+    assert not torch.allclose(logits(1.0), logits(2.0))
+    torch.testing.assert_close(logits(math.nan), logits(UNKNOWN_AMPLITUDE))
+    torch.testing.assert_close(logits(999.0), logits(AMPLITUDE_LIMITS[1]))
+
+
+def test_amplitudes_are_the_heights_of_qrs_in_the_order_of_the_leads() -> None:
+    assert [FEATURE_NAMES[column] for column in AMPLITUDE_COLUMNS] == [f"{lead}_qrs_ptp" for lead in LEADS]
 
 
 def test_an_unknown_feature_is_told_from_one_that_has_the_median(network: EcgNetwork) -> None:
