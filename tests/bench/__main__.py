@@ -21,7 +21,7 @@ SECTIONS: dict[str, Section] = {
     "sustained": lambda clients, sizes: (streams.sustained(clients, sizes.sustained),),
     "intake": lambda clients, sizes: (streams.intake(clients, sizes.intake),),
     "parsing": lambda _, sizes: parsing.measure(sizes),
-    "forward": lambda _, sizes: (forward.measure(sizes),),
+    "forward": lambda _, sizes: forward.measure(sizes),
 }
 
 
