@@ -14,6 +14,7 @@ from sqlalchemy import Connection, select
 
 from audit.columns import as_key
 from audit.engine import connect
+from audit.packed import decompressed
 from audit.records import AuditEvent, ProcessingState
 from audit.schema import analyses, audit_entries, claims, document_index, documents, inbox, outbox
 from audit.store import open_store
@@ -84,7 +85,7 @@ class Inspection:
                 found.half.append(f"index rows without {row.type}/{row.id}")
         for key in new:
             one = select(documents.c.content).where(documents.c.type == key[0], documents.c.id == key[1])
-            resource = orjson.loads(connection.execute(one).scalar_one())
+            resource = orjson.loads(decompressed(connection.execute(one).scalar_one()))
             wanted = {(row.name, as_key(row.value), as_key(row.system or "")) for row in index_rows(resource)}
             if rows[key] != wanted:
                 found.half.append(f"{key[0]}/{key[1]} has other index rows than its content says")
