@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 # Above this a checkpoint also empties the log file, for which writers wait 70 ms. Only a reader that holds on to an old
 # snapshot lets it come to that.
-MAX_WAL_BYTES = 64 * 1024 * 1024
+MAX_WAL_BYTES = 128 * 1024 * 1024
 # How long that may take, readers of old snapshots included, before it is left to the next checkpoint.
 CHECKPOINT_TIMEOUT_SECONDS = 1.0
 # A job that another process was in the way of is done again alone. Two jobs that are alone cannot block each other

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -40,14 +41,14 @@ from interop.metrics import Metrics
 from interop.mllp.server import MllpServer
 from interop.readiness import checks
 from interop.resources.devices import software_version
-from interop.serving import DRAIN_SECONDS, HttpServer, bind, settle_memory, tune_interpreter
+from interop.serving import DRAIN_SECONDS, HttpServer, bind, give_way, settle_memory, tune_interpreter
 from interop.settings import Settings
 from interop.warm_up import warm_up
 from interop.web import create_app
 
 log = logging.getLogger(__name__)
 
-CHECKPOINT_SECONDS = 1.0  # at full load SQLite's log takes 25 MB in that time
+CHECKPOINT_SECONDS = 2.0  # at full load SQLite's log takes 50 MB in that time
 HEADS_SECONDS = 60.0  # how much of the audit chain's end a cut could hide from the log
 GAUGE_SECONDS = 5.0
 PRUNE_SECONDS = 5.0  # the feature cache may be over its limit for so long
@@ -210,7 +211,8 @@ async def _serve(
             mllp = MllpServer(intake, settings, delivery.wake)
             await mllp.start(settings.host, settings.mllp_port)
             stack.push_async_callback(mllp.close, DRAIN_SECONDS)
-            for work in (*_periodic(store, intake, settings), *_watching(settings, intake, champion, served)):
+            behind = stack.enter_context(ThreadPoolExecutor(1, "behind", initializer=give_way))
+            for work in (*_periodic(store, intake, settings, behind), *_watching(settings, intake, champion, served)):
                 stack.push_async_callback(_cancelled, asyncio.create_task(work))
             listening = Listening(
                 http=listener.getsockname()[:2],
@@ -314,7 +316,9 @@ def _service_entry(event: AuditEvent, payload: Mapping[str, object]) -> AuditEnt
     )
 
 
-def _periodic(store: Store, intake: Intake, settings: Settings) -> tuple[Coroutine[Any, Any, None], ...]:
+def _periodic(
+    store: Store, intake: Intake, settings: Settings, behind: Executor
+) -> tuple[Coroutine[Any, Any, None], ...]:
     async def heads() -> None:
         found = await intake.writer.between(lambda: store.write_heads(now()))
         log.info("audit heads", extra={"heads": {chain: list(head) for chain, head in found.items()}})
@@ -331,18 +335,18 @@ def _periodic(store: Store, intake: Intake, settings: Settings) -> tuple[Corouti
             pruned = await intake.write(lambda uow: uow.features.prune(newest, PRUNE_ROWS))
 
     return (
-        _repeat(CHECKPOINT_SECONDS, partial(move_log, store, intake.writer)),
+        _repeat(CHECKPOINT_SECONDS, partial(move_log, store, intake.writer, behind)),
         _repeat(HEADS_SECONDS, heads),
         _repeat(GAUGE_SECONDS, gauges),
         _repeat(PRUNE_SECONDS, prune),
     )
 
 
-async def move_log(store: Store, writer: Writer) -> None:
+async def move_log(store: Store, writer: Writer, behind: Executor) -> None:
     """Move SQLite's log into the database, so that it begins anew. It does only if nothing is left to move when the
     next commit comes, and under load one has come in the meantime: its pages are moved between two commits, in 2 ms.
-    Raises StorageUnavailable, Overloaded."""
-    found = await asyncio.to_thread(store.checkpoint)
+    behind: for work that can wait. Raises StorageUnavailable, Overloaded."""
+    found = await asyncio.get_running_loop().run_in_executor(behind, store.checkpoint)
     if found is not None and found.log_bytes > LOG_BYTES / 2:
         await writer.between(store.checkpoint)
 

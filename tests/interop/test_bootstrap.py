@@ -1,7 +1,12 @@
 import asyncio
 import os
+import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+import pytest
 
 from audit.log_file import LOG_BYTES
 from audit.packed import Plain
@@ -10,6 +15,7 @@ from audit.store import open_store
 from audit.upgrade import upgrade
 from interop.bootstrap import move_log
 from interop.lanes import Writer
+from interop.serving import LOW_PRIORITY, give_way
 from tests.fakes import NOW
 
 MEGABYTE = 1024 * 1024
@@ -33,10 +39,11 @@ def test_sqlites_log_begins_anew_while_commits_come_all_the_time(tmp_path: Path)
             await writer.write(storing(number))
 
     async def run() -> None:
-        streams = [commits(range(start, start + 15)) for start in range(0, 120, 15)]
+        streams = [commits(range(start, start + 25)) for start in range(0, 200, 25)]
         running = asyncio.gather(*streams)
-        while not running.done():
-            await move_log(store, writer)
+        with ThreadPoolExecutor(1, initializer=give_way) as behind:
+            while not running.done():
+                await move_log(store, writer, behind)
         await running
 
     asyncio.run(run())
@@ -44,3 +51,11 @@ def test_sqlites_log_begins_anew_while_commits_come_all_the_time(tmp_path: Path)
     assert 0 < Path(f"{tmp_path}/ecg.sqlite-wal").stat().st_size < 1.5 * LOG_BYTES
     assert store.verify().problems == ()
     store.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have a priority of their own on Linux only")
+def test_work_that_can_wait_gives_way_and_nothing_else_does() -> None:
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    with ThreadPoolExecutor(1, initializer=give_way) as behind:
+        found = behind.submit(lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id())).result()
+    assert (found, os.getpriority(os.PRIO_PROCESS, 0)) == (max(LOW_PRIORITY, before), before)
