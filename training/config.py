@@ -11,7 +11,7 @@ COUNTS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingConfig:
-    """The recipe. The defaults made the released model.
+    """The recipe. The defaults made the released model, with one thread.
 
     Fractions and probabilities are 0 to 1; amplitudes are in standard deviations of a lead, because the network's
     signal is z-scored. Raises ValueError for a recipe that cannot run.
@@ -29,7 +29,7 @@ class TrainingConfig:
     folds: int = 5
 
     # The signal's branch.
-    epochs: int = 14
+    epochs: int = 20
     patience: int = 12  # epochs without a better validation AUC before the run stops
     batch_size: int = 64
     learning_rate: float = 2e-3  # the peak of the one-cycle schedule, in the perceptron too
