@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from inference.artifact import find_model
-from tests.bench import doors, forward, parsing, streams
+from tests.bench import doors, forward, machine, parsing, streams
 from tests.bench.figures import Table
 from tests.bench.load import Clients
 from tests.bench.report import conditions, markdown, show, write
@@ -17,6 +17,7 @@ from tests.bench.sizes import DEFAULT, FULL, Sizes
 Section = Callable[[Clients, Sizes], Sequence[Table]]
 
 SECTIONS: dict[str, Section] = {
+    "machine": lambda _, sizes: (machine.measure(sizes),),
     "doors": doors.measure,
     "sustained": lambda clients, sizes: (streams.sustained(clients, sizes.sustained),),
     "intake": lambda clients, sizes: (streams.intake(clients, sizes.intake),),
