@@ -1,6 +1,7 @@
 """From a finished run to a released model: torch weights -> ONNX, checked against each other, then int8 from that if it
 is good enough, with card and pointer."""
 
+import copy
 import logging
 import shutil
 import warnings
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
+from torch import nn
 
 from inference.artifact import MODELS, ONNX_FILE, POINTER_FILE, TORCH_FILE
 from inference.classifier import onnx_runner
@@ -115,7 +117,7 @@ def to_onnx(network: EcgNetwork, path: Path) -> None:
         warnings.simplefilter("ignore", FutureWarning)  # torch's exporter uses what torch deprecates
         warnings.simplefilter("ignore", DeprecationWarning)
         program = torch.onnx.export(
-            Probabilities(network).eval(),
+            Probabilities(folded(network)).eval(),
             example,
             input_names=["signal", "features"],
             output_names=["probabilities"],
@@ -128,6 +130,25 @@ def to_onnx(network: EcgNetwork, path: Path) -> None:
         raise RuntimeError("torch gave no ONNX program")
     program.save(path, external_data=False)
     _strip(path)
+
+
+def folded(network: EcgNetwork) -> EcgNetwork:
+    """A copy that calculates the same with the normalisation after the stem inside of the stem's two convolutions.
+
+    The exporter does that where a normalisation follows one convolution. Here it would stay, and in int8 be calculated
+    in fp32: 0.3 ms of 2.7."""
+    made = copy.deepcopy(network).eval()
+    signal, norm = made.signal, made.signal.trunk[0]
+    assert isinstance(norm, nn.BatchNorm2d)
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    with torch.no_grad():
+        scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+        for stem in (signal.shape_stem, signal.size_stem):
+            stem.weight.mul_(scale[:, None, None, None])
+        signal.shape_stem.bias = nn.Parameter(norm.bias - norm.running_mean * scale)
+    signal.trunk[0] = nn.Identity()
+    return made
 
 
 def _strip(path: Path) -> None:

@@ -2,7 +2,8 @@
 
 Static quantization (Jacob et al., CVPR 2018): the trunk's weights become int8 with a scale per output channel, its
 activations uint8 with a scale per tensor, taken from training recordings. The clinical features, the heads and the
-sigmoid stay in fp32: they cost almost no time, and a millivolt or a millisecond should count as measured.
+sigmoid stay in fp32: they cost almost no time, and a millivolt or a millisecond should count as measured. So does the
+multiplication of each lead by its amplitude; the convolution of what comes out is the trunk's.
 
 Weights use 7 of their 8 bits. The AVX2 kernels add two products in 16 bits and would clip the sum of larger ones; with
 7 bits no sum can be clipped, so that every processor calculates the same.
@@ -39,7 +40,7 @@ TRUNK_OPERATORS = ("Conv", "Relu", "Add", "MaxPool", "AveragePool")
 TRUNK_END = "ReduceMax"  # over time: what follows is the heads
 METHOD = (
     "onnxruntime static quantization (QDQ): in the trunk activations uint8, weights int8 per channel in 7 bits; "
-    "everything that reads the features, heads and blend fp32"
+    "multiplication by the amplitudes, perceptron, trees, heads and blend fp32"
 )
 
 

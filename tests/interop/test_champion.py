@@ -1,6 +1,7 @@
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ class World:
     confirmed: list[tuple[str, str]] = field(default_factory=list)
     loaded: list[Path] = field(default_factory=list)
     failure: Exception | None = None
+    may_load: threading.Event | None = None
     now: float = 0.0
     watch: Watch = field(init=False)
 
@@ -45,6 +47,8 @@ class World:
 
     def load(self, folder: Path) -> Classifier:
         self.loaded.append(folder)
+        if self.may_load is not None:
+            assert self.may_load.wait(10), "the event loop stands still"
         return load_classifier(folder)
 
     async def confirm(self, before: ModelInfo, after: ModelInfo) -> None:
@@ -181,14 +185,14 @@ def test_a_batch_is_classified_by_one_model_even_if_another_comes_meanwhile(worl
 
 
 def test_the_loading_does_not_hold_the_event_loop(world: World) -> None:
-    async def ticks_while(work: Coroutine[Any, Any, None]) -> int:
-        task, ticks = asyncio.create_task(work), 0
-        while not task.done():
+    async def look() -> None:
+        world.may_load = threading.Event()
+        looking = asyncio.create_task(world.watch.look())
+        while not world.loaded:
             await asyncio.sleep(0.001)
-            ticks += 1
-        await task
-        return ticks
+        world.may_load.set()  # the loop runs while the loading waits for this
+        await looking
 
     world.activate("1.1.0")
-    assert asyncio.run(ticks_while(world.watch.look())) > 3
+    asyncio.run(look())
     assert world.version == "1.1.0"

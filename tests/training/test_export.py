@@ -2,17 +2,19 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
 from inference.artifact import find_model, load_artifact
 from inference.classifier import onnx_runner
-from inference.network import load_network
+from inference.features import FEATURE_NAMES
+from inference.network import EcgNetwork, NetworkConfig, load_network
 from inference.prediction import ModelStatus
 from training.datasets.entry import Split
 from training.datasets.prepared import load_prepared
 from training.datasets.ptbxl import read_index
-from training.export import MAX_PARITY, Exported, ParityBroken, check_parity
+from training.export import MAX_PARITY, Exported, ParityBroken, check_parity, folded
 
 
 def test_a_released_run_is_a_candidate_that_the_pointer_finds(exported: Exported) -> None:
@@ -45,6 +47,26 @@ def test_a_graph_of_other_weights_is_not_released(exported: Exported, small_ptbx
         network.perceptron.head.bias.add_(0.1)
     with pytest.raises(ParityBroken, match="differ"):
         check_parity(network, exported.folder / "model.onnx", data)
+
+
+def test_the_graph_holds_no_normalisation_of_its_own(exported: Exported) -> None:
+    graph = onnx.load(exported.folder / "model.onnx").graph
+    assert "BatchNormalization" not in {node.op_type for node in graph.node}
+
+
+def test_what_is_folded_calculates_the_same_and_the_network_stays_as_it_was() -> None:
+    torch.manual_seed(0)
+    network = EcgNetwork(NetworkConfig(len(FEATURE_NAMES))).eval()
+    norm = network.signal.trunk[0]
+    assert isinstance(norm, torch.nn.BatchNorm2d)
+    with torch.no_grad():
+        for values in (norm.running_mean, norm.running_var, norm.weight, norm.bias):
+            assert values is not None
+            values.uniform_(0.5, 2.0)
+    inputs = torch.randn(2, 12, 5000), torch.randn(2, len(FEATURE_NAMES))
+    before = network(*inputs)
+    torch.testing.assert_close(folded(network)(*inputs), before, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(network(*inputs), before)
 
 
 def test_each_file_is_small_enough_for_a_repository(exported: Exported) -> None:

@@ -61,7 +61,7 @@ def test_no_sum_of_two_products_can_be_clipped_by_sixteen_bits(path: Path | None
     graph = onnx.load(path or quantized).graph
     weights = [numpy_helper.to_array(tensor) for tensor in graph.initializer]
     kernels = [values for values in weights if values.dtype == np.int8 and values.ndim == 4]
-    assert len(kernels) == 20
+    assert len(kernels) == 21
     assert max(np.abs(values.astype(int)).max() for values in kernels) <= 64
 
 
@@ -79,7 +79,8 @@ def test_the_trunk_ends_where_time_is_pooled() -> None:
     graph = onnx.load(RELEASED / "model.onnx").graph
     kinds = {node.name: node.op_type for node in graph.node}
     found = {kinds[name] for name in trunk_nodes(graph)}
-    assert found == {"Unsqueeze", "Conv", "Relu", "MaxPool", "AveragePool", "Add"}
+    amplitudes = {"Transpose", "GatherND", "IsNaN", "Where", "Clip", "Mul"}
+    assert found == {"Unsqueeze", "Conv", "Relu", "MaxPool", "AveragePool", "Add"} | amplitudes
 
 
 def test_differences_and_changed_decisions_are_counted(train: Prepared) -> None:
