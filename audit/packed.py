@@ -101,8 +101,8 @@ class Hashed(Packed):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WithSeries(Body):
-    """A text with series of whole numbers in it. text: with a `series.MARK` in the place of each. numbers: whole
-    (series, values), of `series.NUMBERS`."""
+    """A text with series of whole numbers in it. text: with a `series.MARK` in the place of each. numbers: (series,
+    values)."""
 
     text: bytes
     numbers: NDArray[np.int32]

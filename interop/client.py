@@ -12,8 +12,8 @@ from inference.errors import InvalidContent, ServiceError
 from inference.recording import Recording, Sex
 from interop.hl7.message import parse
 from interop.mllp.sender import DeliveryError, Sender
+from interop.resources.ecg_document import render_ecg
 from interop.resources.identifiers import Identifier
-from interop.resources.observation import from_recording
 from interop.resources.patients import latest_birth_date
 
 TIMEOUT_SECONDS = 30.0
@@ -30,15 +30,14 @@ class Answer:
 
 def observation_to_send(recording: Recording, patient_id: str) -> bytes:
     """An Observation with a contained Patient that carries identifier, sex and, for a dated recording, age."""
-    document = orjson.loads(
-        from_recording(
-            recording,
-            id="ecg",
-            subject={"reference": "#patient", "identifier": {"system": PATIENT_SYSTEM, "value": patient_id}},
-            identifiers=(Identifier(f"urn:uuid:{uuid4()}", "urn:ietf:rfc:3986"),),
-            issued=recording.recorded_at or datetime.now(UTC),
-        )
+    _, body = render_ecg(
+        recording,
+        id="ecg",
+        subject={"reference": "#patient", "identifier": {"system": PATIENT_SYSTEM, "value": patient_id}},
+        identifiers=(Identifier(f"urn:uuid:{uuid4()}", "urn:ietf:rfc:3986"),),
+        issued=recording.recorded_at or datetime.now(UTC),
     )
+    document = orjson.loads(body.content)
     for assigned_by_the_server in ("id", "meta", "issued"):
         document.pop(assigned_by_the_server, None)
     return orjson.dumps({"resourceType": "Observation", "contained": [_patient(recording, patient_id)], **document})

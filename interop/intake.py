@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TypeVar
 
@@ -78,9 +78,7 @@ class Intake:
         lane; recordings that wait are classified together. meanwhile: starts in another thread what may be done while
         the model runs. digest: of the signal, where it is known. Raises Overloaded, ModelUnavailable, or what they
         raise."""
-        job = Job(carried(read), context, carried(finish), digest=digest)
-        if meanwhile is not None:
-            job = replace(job, meanwhile=meanwhile)
+        job = Job(carried(read), context, carried(finish), meanwhile, digest)
         outcome: tuple[Analysis, T] = await self.lane.run_together(self._together, job)
         self.metrics.analysed(outcome[0])
         return outcome

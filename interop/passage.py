@@ -15,7 +15,7 @@ from audit.records import QueueRow, Received
 from inference.digest import signal_digest
 from inference.recording import Recording
 from interop.intake import Intake
-from interop.record import Origin, Prepared, PreparedEcg, prepare, render_ecg
+from interop.record import Origin, Prepared, PreparedEcg, ecg_document, prepare
 from interop.resources.documents import Indexed
 
 
@@ -67,7 +67,7 @@ class Passage:
     def _packed(self, recording: Recording) -> _Packed:
         content = pack_and_hash(self.received.content)  # first: it leaves the lock to the lane
         identity, at = str(self.intake.ids()), self.intake.clock()
-        return _Packed(content, render_ecg(recording, origin=self.origin, id=identity, at=at).packed())
+        return _Packed(content, ecg_document(recording, origin=self.origin, id=identity, at=at).packed())
 
     def _finish(self, recording: Recording, analysis: Analysis) -> Outputs:
         assert self._packing is not None, "the lane is told of the recording before it finishes"

@@ -12,8 +12,8 @@ from inference.errors import ServiceError, StorageUnavailable
 from interop.health import Check
 from interop.intake import Intake
 
-# SQLite's log may reach 128 MB before it is emptied, and is then written once more into the database. The other half
-# holds about 1,000 ECGs with their results: time for an operator to act while senders already go elsewhere.
+# SQLite's log may grow to 128 MB, 64 more than it was given at the start, before all of it goes into the database. The
+# rest holds some 400 ECGs with their results: time for an operator to act while senders already go elsewhere.
 MIN_FREE_BYTES = 256 * 1024 * 1024
 # A probe comes every few seconds from every balancer; one synced write in five seconds tells enough.
 WRITE_SECONDS = 5.0

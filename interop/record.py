@@ -35,8 +35,9 @@ from inference.errors import Duplicate, InternalError
 from inference.recording import Recording
 from interop.feature_row import to_row
 from interop.resources.documents import Indexed, indexed
+from interop.resources.ecg_document import render_ecg
 from interop.resources.identifiers import Identifier
-from interop.resources.observation import ReceivedObservation, render_stored, stored
+from interop.resources.observation import ReceivedObservation, stored
 from interop.resources.origin import Origin
 from interop.resources.report import Rendered, render
 
@@ -45,10 +46,10 @@ __all__ = [
     "Prepared",
     "PreparedEcg",
     "Recorded",
+    "ecg_document",
     "prepare",
     "record",
     "record_unanalysed",
-    "render_ecg",
 ]
 
 IDENTIFIER_SCOPE = "Observation.identifier"
@@ -88,22 +89,22 @@ class Recorded:
     created: bool
 
 
-def render_ecg(recording: Recording, *, origin: Origin, id: str, at: datetime) -> Indexed:
+def ecg_document(recording: Recording, *, origin: Origin, id: str, at: datetime) -> Indexed:
     """The ECG itself: as it came, or rendered where it came otherwise. It is the sender's, so never tagged silent. It
     needs no analysis. Pure."""
     if origin.observation is not None:
         return _as_received(origin.observation, id, at)
     subject, identifiers = origin.subject_reference(), origin.observation_identifiers
-    resource, body = render_stored(recording, id=id, subject=subject, identifiers=identifiers, issued=at)
+    resource, body = render_ecg(recording, id=id, subject=subject, identifiers=identifiers, issued=at)
     return indexed(resource, at, body)
 
 
 def prepare(
     analysis: Analysis, *, recording: Recording, origin: Origin, ids: Ids, ecg: PreparedEcg | None = None
 ) -> Prepared:
-    """Render everything. Pure. ecg: the outcome of `render_ecg` for the same arguments, where it is there already."""
+    """Render everything. Pure. ecg: the outcome of `ecg_document` for the same arguments, where it is there already."""
     if ecg is None:
-        observation = render_ecg(recording, origin=origin, id=str(ids()), at=analysis.analyzed_at)
+        observation = ecg_document(recording, origin=origin, id=str(ids()), at=analysis.analyzed_at)
         ecg = PreparedEcg(observation=observation, digest=signal_digest(recording))
     observation_id = ecg.observation.document.id
     return Prepared(

@@ -24,10 +24,6 @@ class ClassifyTogether(Protocol):
         """Classify each recording by its windows. Raises ModelUnavailable when inference fails."""
 
 
-def _nothing(_: Recording) -> None:
-    pass
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Job:
     """One request. read: gives the recording. meanwhile: told of it before the model runs, to start in another thread
@@ -37,7 +33,7 @@ class Job:
     read: Callable[[], Recording]
     context: RequestContext
     finish: Callable[[Recording, Analysis], Any]
-    meanwhile: Callable[[Recording], None] = _nothing
+    meanwhile: Callable[[Recording], None] | None = None
     digest: str | None = None
 
 
@@ -74,7 +70,8 @@ class Together:
         try:
             recording = job.read()
             begun = self.analyze.begin(recording, job.context, job.digest)
-            job.meanwhile(recording)
+            if job.meanwhile is not None:
+                job.meanwhile(recording)
             return _Course(job, begun)
         except Exception as error:  # noqa: BLE001 - belongs to this job's caller, who gets it
             return _Course(job, failure=error)

@@ -9,7 +9,8 @@ from actions.analysis import Door, RequestContext
 from actions.analyze import Analyze
 from inference.errors import ModelUnavailable
 from inference.recording import INDEPENDENT_LEADS, Recording, assemble
-from interop.resources.observation import from_recording, parse, to_recording
+from interop.resources.ecg_document import render_ecg
+from interop.resources.observation import parse, to_recording
 
 RATE, SECONDS = 500, 10
 
@@ -20,8 +21,8 @@ def warm_up(analyzer: Analyze, at: datetime) -> None:
     context = RequestContext(door=Door.CLI, received_at=at, correlation_id="warm-up")
     if not analyzer(recording, context).interpretable:
         raise ModelUnavailable("the engine does not recognise a heartbeat")
-    content = from_recording(recording, id="warm-up", subject={"reference": "Patient/0"}, identifiers=(), issued=at)
-    to_recording(parse(content))
+    _, body = render_ecg(recording, id="warm-up", subject={"reference": "Patient/0"}, identifiers=(), issued=at)
+    to_recording(parse(body.content))
 
 
 def _heartbeat() -> Recording:

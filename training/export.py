@@ -136,7 +136,7 @@ def folded(network: EcgNetwork) -> EcgNetwork:
     """A copy that calculates the same with the normalisation after the stem inside of the stem's two convolutions.
 
     The exporter does that where a normalisation follows one convolution. Here it would stay, and in int8 be calculated
-    in fp32: 0.3 ms of 2.7."""
+    in fp32: 0.2 ms of 2.3."""
     made = copy.deepcopy(network).eval()
     signal, norm = made.signal, made.signal.trunk[0]
     assert isinstance(norm, nn.BatchNorm2d)

@@ -1,46 +1,31 @@
-"""FHIR Observation <-> Recording (FHIR R4 Observation, SampledData).
+"""FHIR Observation -> Recording (FHIR R4 Observation, SampledData).
 
 An ECG is an Observation with one component for each lead. It comes in as JSON, is checked completely, and becomes a
-Recording; an ECG that came by another door goes out the same way.
+Recording. An ECG that came by another door goes out the same way: `interop.resources.ecg_document`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import orjson
 
-from audit.packed import Body, Plain, WithSeries
-from audit.series import MARK
 from inference.errors import InvalidContent, LeadsMissing, Malformed, SamplingRateInvalid, SignalMalformed
-from inference.lead_codes import lead_of, mdc_code
-from inference.recording import LEADS, Recording, assemble
+from inference.lead_codes import lead_of
+from inference.recording import Recording, assemble
 from interop.resources import sampled_data
-from interop.resources.codes import (
-    ECG_CODES,
-    EKG_STUDY,
-    MDC,
-    MDC_ECG,
-    MDC_SYSTEMS,
-    NOT_IDENTIFIED,
-    PROCEDURE,
-    Json,
-    concept,
-)
+from interop.resources.codes import ECG_CODES, MDC_SYSTEMS, Json
 from interop.resources.identifiers import Identifier, identifiers_of
 from interop.resources.patients import demographics
 from interop.resources.sampled_data import MILLISECONDS, Series, located
 from interop.resources.stored import stored
-from interop.resources.times import Moment, Precision, instant, moment
+from interop.resources.times import Moment, Precision, moment
 from interop.resources.validation import Problem, problems, refuse, target_type
 
 __all__ = [
     "ReceivedObservation",
-    "from_recording",
     "parse",
-    "render_observation",
-    "render_stored",
     "stored",
     "to_recording",
 ]
@@ -155,89 +140,6 @@ def to_recording(received: ReceivedObservation) -> Recording:
             sex=person.sex,
             notes=(*notes, *completed, *_time_notes(when), *person.notes),
         )
-
-
-def from_recording(
-    recording: Recording,
-    *,
-    id: str,
-    subject: Mapping[str, Any] | None,
-    identifiers: Sequence[Identifier],
-    issued: datetime,
-    status: str = "final",
-) -> bytes:
-    """The JSON of `render_observation`."""
-    return orjson.dumps(
-        render_observation(recording, id=id, subject=subject, identifiers=identifiers, issued=issued, status=status)
-    )
-
-
-def render_observation(
-    recording: Recording,
-    *,
-    id: str,
-    subject: Mapping[str, Any] | None,
-    identifiers: Sequence[Identifier],
-    issued: datetime,
-    status: str = "final",
-) -> Json:
-    """An Observation with twelve SampledData components, as version 1 of a document. subject None: not identified."""
-    sampled = sampled_data.encode(recording.signal, recording.sampling_rate)
-    return _rendered(recording, sampled, id=id, subject=subject, identifiers=identifiers, issued=issued, status=status)
-
-
-def render_stored(
-    recording: Recording,
-    *,
-    id: str,
-    subject: Mapping[str, Any] | None,
-    identifiers: Sequence[Identifier],
-    issued: datetime,
-) -> tuple[Json, Body]:
-    """What `render_observation` gives, as it is stored; the samples are in the second value only."""
-    counts = sampled_data.counted(recording.signal, recording.sampling_rate)
-    numbers = counts.whole()
-    if numbers is None:
-        sampled = sampled_data.encode(recording.signal, recording.sampling_rate)
-    else:
-        sampled = counts.sampled(lambda _: _LEFT_OUT)
-    rendered = _rendered(recording, sampled, id=id, subject=subject, identifiers=identifiers, issued=issued)
-    text = orjson.dumps(rendered)
-    return rendered, Plain(text) if numbers is None else WithSeries(text, numbers)
-
-
-# As a string, because that is what the samples are.
-_LEFT_OUT = orjson.Fragment(b'"' + MARK + b'"')
-
-
-def _rendered(
-    recording: Recording,
-    sampled: Sequence[Json],
-    *,
-    id: str,
-    subject: Mapping[str, Any] | None,
-    identifiers: Sequence[Identifier],
-    issued: datetime,
-    status: str = "final",
-) -> Json:
-    document: Json = {
-        "resourceType": "Observation",
-        "id": id,
-        "meta": {"versionId": "1", "lastUpdated": instant(issued)},
-        "identifier": [identifier.as_json() for identifier in identifiers],
-        "status": status,
-        "category": [PROCEDURE],
-        "code": concept(EKG_STUDY, MDC_ECG, text="12-lead ECG"),
-        "subject": dict(subject) if subject else NOT_IDENTIFIED,
-        "effectiveDateTime": instant(recording.recorded_at) if recording.recorded_at else None,
-        "issued": instant(issued),
-        "note": [{"text": note} for note in recording.notes],
-        "component": [
-            {"code": concept({"system": MDC, "code": mdc_code(lead)}, text=lead), "valueSampledData": series}
-            for lead, series in zip(LEADS, sampled, strict=True)
-        ],
-    }
-    return {name: value for name, value in document.items() if value}
 
 
 def _codings(concept: Mapping[str, Any]) -> list[tuple[str | None, str]]:

@@ -138,6 +138,17 @@ class Counts:
         largest = max(-self.values.min(), self.values.max())  # NaN if one value is
         return self.values.astype(np.int32) if largest <= LARGEST_COUNT else None
 
+    def text(self, lead: int) -> str:
+        """The samples of one lead: whole numbers with spaces between; E for NaN."""
+        counts = self.values[lead]
+        missing = np.isnan(counts)
+        written = series.whole_numbers(np.where(missing, 0, counts).astype(np.int64)).decode("ascii")
+        if not missing.any():
+            return written
+        marked = np.array(written.split(" "), dtype=object)
+        marked[missing] = "E"
+        return " ".join(marked)
+
     def sampled(self, data: Callable[[int], Any]) -> list[Json]:
         """One SampledData for each lead. data: gives that of a lead."""
         head = {
@@ -158,12 +169,6 @@ def counted(signal: NDArray[np.float32], sampling_rate: float) -> Counts:
     return Counts(counts, step, MILLISECONDS / sampling_rate)
 
 
-def encode(signal: NDArray[np.float32], sampling_rate: float) -> list[Json]:
-    """One SampledData for each row of `signal` (leads, samples) in mV; at most half a step is lost."""
-    counts = counted(signal, sampling_rate)
-    return counts.sampled(lambda lead: _text(counts.values[lead]))
-
-
 def resolution(signal: NDArray[np.float32]) -> float:
     """The coarsest step in mV that all samples are multiples of; the finest there is when none fits."""
     for step in RESOLUTIONS:
@@ -177,17 +182,3 @@ def resolution(signal: NDArray[np.float32]) -> float:
         if not (off > scaled).any():
             return step
     return RESOLUTIONS[-1]
-
-
-def _text(counts: NDArray[np.float64]) -> str:
-    """Whole numbers with spaces between; E for NaN."""
-    missing = np.isnan(counts)
-    if not missing.any():
-        return _whole_numbers(counts)
-    marked = np.array(_whole_numbers(np.where(missing, 0, counts)).split(" "), dtype=object)
-    marked[missing] = "E"
-    return " ".join(marked)
-
-
-def _whole_numbers(counts: NDArray[np.float64]) -> str:
-    return series.whole_numbers(counts.astype(np.int64)).decode("ascii")

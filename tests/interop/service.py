@@ -24,8 +24,8 @@ from interop.health import Health
 from interop.intake import Intake
 from interop.lanes import BatchStore, Job, Lane, Readers, Writer
 from interop.metrics import Metrics
+from interop.resources.ecg_document import render_ecg
 from interop.resources.identifiers import Identifier
-from interop.resources.observation import from_recording
 from interop.settings import Settings
 from interop.web import create_app
 from tests.fakes import NOW, FakeClassify, FixedClock, SequentialIds, make_prediction
@@ -138,8 +138,8 @@ def observation(
     """The Observation that an ECG management system would send. changed: members of the JSON."""
     identifiers = [] if identifier is None else [Identifier(identifier, system)]
     subject = {"reference": patient}
-    content = from_recording(recording, id="client-id", subject=subject, identifiers=identifiers, issued=NOW)
-    return orjson.dumps(orjson.loads(content) | changed) if changed else content
+    _, body = render_ecg(recording, id="client-id", subject=subject, identifiers=identifiers, issued=NOW)
+    return orjson.dumps(orjson.loads(body.content) | changed) if changed else body.content
 
 
 def matrix(recording: Recording) -> list[list[float]]:

@@ -8,27 +8,31 @@ from pathlib import Path
 
 import pytest
 
-from audit.log_file import LOG_BYTES
 from audit.packed import Plain
 from audit.records import Document, UnitOfWork
 from audit.store import open_store
 from audit.upgrade import upgrade
-from interop.bootstrap import move_log
+from interop import bootstrap
 from interop.lanes import Writer
 from interop.serving import LOW_PRIORITY, give_way
 from tests.fakes import NOW
 
-MEGABYTE = 1024 * 1024
+DOCUMENT_BYTES = 16 * 1024
+STREAMS, EACH = 8, 200
+WORKING_BYTES = 4 * 1024 * 1024
 
 
 def storing(number: int) -> Callable[[UnitOfWork], None]:
-    """A megabyte that cannot be packed."""
-    body = Plain(os.urandom(MEGABYTE))
+    """Bytes that cannot be packed."""
+    body = Plain(os.urandom(DOCUMENT_BYTES))
     document = Document(type="Device", id=f"d-{number}", version=1, body=body, last_updated=NOW)
     return lambda uow: uow.documents.create(document, [])
 
 
-def test_sqlites_log_begins_anew_while_commits_come_all_the_time(tmp_path: Path) -> None:
+def test_sqlites_log_begins_anew_while_commits_come_all_the_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bootstrap, "LOG_BYTES", WORKING_BYTES)
     url = f"sqlite:///{tmp_path}/ecg.sqlite"
     upgrade(url)
     store = open_store(url, chain_id="chain-a")
@@ -39,16 +43,16 @@ def test_sqlites_log_begins_anew_while_commits_come_all_the_time(tmp_path: Path)
             await writer.write(storing(number))
 
     async def run() -> None:
-        streams = [commits(range(start, start + 25)) for start in range(0, 200, 25)]
+        streams = [commits(range(EACH * stream, EACH * (stream + 1))) for stream in range(STREAMS)]
         running = asyncio.gather(*streams)
         with ThreadPoolExecutor(1, initializer=give_way) as behind:
             while not running.done():
-                await move_log(store, writer, behind)
+                await bootstrap.move_log(store, writer, behind)
         await running
 
     asyncio.run(run())
     writer.close()
-    assert 0 < Path(f"{tmp_path}/ecg.sqlite-wal").stat().st_size < 1.5 * LOG_BYTES
+    assert 0 < Path(f"{tmp_path}/ecg.sqlite-wal").stat().st_size < STREAMS * EACH * DOCUMENT_BYTES / 2
     assert store.verify().problems == ()
     store.close()
 

@@ -2,7 +2,7 @@ import math
 
 import torch
 
-from training.augment import augment_signal, hide_features
+from training.augment import augment_amplitudes, augment_signal, hide_features
 from training.config import TrainingConfig
 
 UNCHANGED = TrainingConfig(
@@ -67,3 +67,13 @@ def test_features_disappear_one_by_one_and_unknown_ones_stay_unknown() -> None:
     hidden = torch.isnan(hide_features(features, [4], config, _rng()))
     assert hidden[:, 0].all()
     assert 0.15 < hidden[:, 1:].float().mean() < 0.25
+
+
+def test_amplitudes_err_by_as_much_as_the_recipe_says_and_unknown_ones_stay_unknown() -> None:
+    amplitudes = torch.full((50, 12), 2.0)
+    amplitudes[3, 5] = math.nan
+    found = augment_amplitudes(amplitudes, TrainingConfig(amplitude_error=0.1), _rng())
+    known = found[~found.isnan()]
+    assert int(found.isnan().sum()) == 1
+    assert 1.8 <= float(known.min()) < 1.85 < 2.15 < float(known.max()) <= 2.2
+    assert torch.equal(augment_amplitudes(amplitudes[:3], TrainingConfig(amplitude_error=0), _rng()), amplitudes[:3])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from inference.network import SignalBranch
+from inference.network import AMPLITUDE_COLUMNS, SignalBranch
 from tests.training.conftest import TINY
 from training.datasets.entry import Split
 from training.datasets.prepared import Prepared, load_prepared
@@ -104,6 +104,15 @@ def test_predictions_do_not_depend_on_the_batch(data: Prepared) -> None:
     alone = np.concatenate([signal_logits(branch, data, np.array([row])) for row in range(5)])
     np.testing.assert_allclose(together, alone, atol=1e-5)
     assert signal_logits(branch, data, np.zeros(0, np.intp)).shape == (0, 5)
+
+
+def test_the_branch_is_given_the_amplitudes_of_the_features(data: Prepared) -> None:
+    branch, rows = trained_branch(TINY, _fresh(TINY.dropout)), np.arange(3)
+    features = np.array(data.features)
+    features[:, AMPLITUDE_COLUMNS] *= 2
+    larger, same = replace(data, features=features), replace(data, features=np.array(data.features))
+    assert not np.allclose(signal_logits(branch, larger, rows), signal_logits(branch, data, rows))
+    np.testing.assert_array_equal(signal_logits(branch, same, rows), signal_logits(branch, data, rows))
 
 
 @pytest.fixture

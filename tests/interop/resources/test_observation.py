@@ -5,12 +5,9 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
-from fhir.resources.R4B.observation import Observation
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audit.packed import decompressed
-from inference.digest import signal_digest
 from inference.errors import (
     InvalidContent,
     LeadsMissing,
@@ -21,18 +18,13 @@ from inference.errors import (
     UnitMissing,
     UnitUnsupported,
 )
-from inference.formats import wfdb
 from inference.recording import LEADS, Recording, Sex
 from interop.resources.identifiers import Identifier
 from interop.resources.observation import (
-    from_recording,
     parse,
-    render_stored,
     to_recording,
 )
-from interop.resources.validation import problems
-from tests.fakes import NOW
-from tests.interop.resources.cases import component, ecg_observation, make_recording, received_observation
+from tests.interop.resources.cases import component, ecg_observation, received_observation
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "fhir"
 PATIENT = {"resourceType": "Patient", "id": "p", "gender": "female", "birthDate": "1966-03-02"}
@@ -40,11 +32,6 @@ PATIENT = {"resourceType": "Patient", "id": "p", "gender": "female", "birthDate"
 
 def recording_of(**changes: Any) -> Recording:
     return to_recording(received_observation(**changes))
-
-
-def written(recording: Recording, **given: Any) -> bytes:
-    fields: dict[str, Any] = {"id": "o-1", "subject": {"reference": "Patient/1"}, "identifiers": (), "issued": NOW}
-    return from_recording(recording, **fields | given)
 
 
 def with_component(index: int, **sampled: Any) -> list[dict[str, Any]]:
@@ -372,92 +359,3 @@ def test_hl7s_own_example_decodes_as_written_once_it_has_a_unit_and_leads() -> N
     # What was meant differs by a constant only, which the preparation removes.
     meant = (np.array([float(datum) for datum in template["data"].split()]) - 2048) * 1.612 / 1000
     np.testing.assert_allclose(np.diff(recording.signal[0]), np.diff(meant), atol=1e-5)
-
-
-# out
-
-
-def test_a_real_recording_survives_the_way_out_and_in(examples: Path) -> None:
-    recording = wfdb.read(examples / "00010_hr.hea")
-    received = parse(written(recording))
-    back = to_recording(received)
-    np.testing.assert_array_equal(back.signal, recording.signal)
-    assert received.raw["component"][0]["valueSampledData"]["factor"] == 0.001
-    assert signal_digest(back) == signal_digest(recording)
-
-
-@given(st.floats(0.00002, 0.005), st.integers(0, 2**32))
-@settings(max_examples=30, deadline=None)
-def test_any_converter_step_survives_within_half_a_resolution_step(step: float, seed: int) -> None:
-    counts = np.random.default_rng(seed).integers(-400, 400, (12, 50))
-    recording = Recording((counts * step).astype(np.float32), 500.0)
-    back = to_recording(parse(written(recording)))
-    assert np.abs(back.signal - recording.signal).max() <= 0.00001 / 2 + 1e-6
-
-
-def test_invalid_samples_go_out_as_e_and_come_back_as_nan() -> None:
-    signal = make_recording(20).signal.copy()
-    signal[3, 5:8] = np.nan
-    recording = Recording(signal, 500.0)
-    content = written(recording)
-    assert " E E E " in orjson.loads(content)["component"][3]["valueSampledData"]["data"]
-    np.testing.assert_array_equal(to_recording(parse(content)).signal, signal)
-
-
-@given(st.sampled_from([100, 250, 256, 300, 360, 400, 500, 512, 977, 1000, 2000]))
-@settings(deadline=None)
-def test_the_sampling_rate_survives(rate: int) -> None:
-    recording = Recording(make_recording(20).signal.copy(), float(rate))
-    assert to_recording(parse(written(recording))).sampling_rate == pytest.approx(rate, rel=1e-12)
-
-
-def test_what_goes_out_is_valid_by_the_model_classes_and_by_our_tables() -> None:
-    content = written(make_recording(notes=("Leads III were calculated.",)), identifiers=[Identifier("7", "urn:oid:1")])
-    document = orjson.loads(content)
-    Observation.model_validate(document)
-    assert problems(document) == []
-    assert document["effectiveDateTime"] == "2026-03-02T09:20:00.000Z"
-    assert document["note"] == [{"text": "Leads III were calculated."}]
-
-
-@given(
-    st.sampled_from([0.001, 0.00488, 3e5]),
-    st.lists(st.integers(0, 11), max_size=2),
-    st.integers(min_value=0, max_value=99),
-)
-@settings(deadline=None, max_examples=25)
-def test_what_is_stored_reads_as_what_goes_out(step: float, invalid: list[int], seed: int) -> None:
-    counts = np.random.default_rng(seed).integers(-3000, 3000, (12, 300))
-    signal = (counts * step).astype(np.float32)
-    signal[invalid, 7] = np.nan
-    recording = Recording(signal=signal, sampling_rate=500.0)
-    fields: dict[str, Any] = {"id": "o-1", "subject": None, "identifiers": (), "issued": NOW}
-    rendered, body = render_stored(recording, **fields)
-    assert body.content == decompressed(body.frame) == from_recording(recording, **fields)
-    assert rendered["id"] == "o-1"
-
-
-def test_without_a_patient_the_subject_says_that_it_is_not_known() -> None:
-    document = orjson.loads(written(make_recording(recorded_at=None), subject=None))
-    assert document["subject"]["display"] == "not identified"
-    assert "effectiveDateTime" not in document
-    assert problems(document) == []
-
-
-# digest
-
-
-def test_the_digest_sees_the_signal_and_the_rate_and_nothing_else() -> None:
-    recording = make_recording()
-    other = recording.signal.copy()
-    other[0, 0] += 0.001
-    assert signal_digest(recording) == signal_digest(make_recording(age=3.0, recorded_at=None))
-    assert signal_digest(recording) != signal_digest(make_recording(sampling_rate=250.0))
-    assert signal_digest(recording) != signal_digest(Recording(other, 500.0))
-
-
-def test_the_digest_knows_one_zero_and_one_nan() -> None:
-    plus, minus = np.zeros((12, 2), np.float32), np.full((12, 2), -0.0, np.float32)
-    plus[0, 0] = np.nan
-    minus[0, 0] = -np.float32(np.nan)
-    assert signal_digest(Recording(plus, 500.0)) == signal_digest(Recording(minus, 500.0))

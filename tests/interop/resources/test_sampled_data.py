@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inference.errors import SignalMalformed
-from interop.resources.sampled_data import encode, numbers, resolution
+from interop.resources.sampled_data import counted, numbers, resolution
 
 decimals = st.decimals(-9999, 9999, places=3, allow_nan=False).map(str) | st.integers(-(10**6), 10**6).map(str)
 
@@ -78,5 +78,5 @@ def test_large_amplitudes_on_the_grid_stay_on_it() -> None:
 
 def test_whole_periods_are_written_as_integers() -> None:
     signal = np.zeros((1, 3), np.float32)
-    assert [encode(signal, rate)[0]["period"] for rate in (500.0, 512.0)] == [2, 1.953125]
-    assert encode(signal, 500.0)[0]["data"] == "0 0 0"
+    assert [counted(signal, rate).sampled(str)[0]["period"] for rate in (500.0, 512.0)] == [2, 1.953125]
+    assert counted(signal, 500.0).text(0) == "0 0 0"
