@@ -8,8 +8,11 @@ the file states; here they become millivolts, and what a file does not state is 
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +23,7 @@ from inference.errors import (
     Malformed,
     SamplingRateInvalid,
     SignalMalformed,
+    StorageUnavailable,
     TooLarge,
     UnsupportedMediaType,
 )
@@ -34,8 +38,9 @@ if TYPE_CHECKING:
 # Twelve leads of `MAX_SAMPLES` as text in XML; a resting ECG has 0.1 to 1 MB.
 MAX_FILE_BYTES = 64 * 1024 * 1024
 
-SCP = "SCP-ECG"
-FORMATS = frozenset({"DICOM Waveform", SCP, "HL7 aECG", "GE MUSE XML", "Philips Sierra XML"})
+DICOM, SCP, AECG = "DICOM Waveform", "SCP-ECG", "HL7 aECG"
+XML_FORMATS = frozenset({AECG, "GE MUSE XML", "Philips Sierra XML"})
+FORMATS = frozenset({DICOM, SCP}) | XML_FORMATS
 
 # Full scale of 16-bit converters is their mark for "no sample". Files with wider samples may hold these counts as
 # values, so they must stand for more than any heart gives, too.
@@ -51,6 +56,20 @@ _STARTS = ("start_sample", "LeadTimeOffset")
 _AMBULATORY_ECG = "1.2.840.10008.5.1.4.1.1.9.1.3"  # SOP class of a Holter recording (DICOM PS3.4 B.5)
 _SEXES = {"F": Sex.FEMALE, "M": Sex.MALE}
 _REPEATED = re.compile(r"(?P<lead>.+)_\d+")  # how the library calls a label that comes again
+_NAMELESS = "the file"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExchangeFile:
+    """A recording and what its file states beside it. kind: of `FORMATS`. patient_id, manufacturer, model,
+    serial_number: as written, empty where the file has none."""
+
+    recording: Recording
+    kind: str
+    patient_id: str
+    manufacturer: str
+    model: str
+    serial_number: str
 
 
 def read(path: Path, *, zone: tzinfo = UTC) -> Recording:
@@ -60,7 +79,52 @@ def read(path: Path, *, zone: tzinfo = UTC) -> Recording:
     compression that is not read), TooLarge, UnitMissing, UnitUnsupported, LeadsMissing, SamplingRateInvalid,
     SignalMalformed (leads that are not simultaneous), InvalidContent (a lead twice).
     """
-    parsed, remarks = _parse(path)
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise Malformed(f"{path.name}: cannot be read ({error.strerror})") from error
+    _require_size(size, path.name)
+    _, parsed, remarks = _parse(path, path.name)
+    return _recording(parsed, remarks, zone)
+
+
+def read_content(content: bytes, *, zone: tzinfo = UTC) -> ExchangeFile:
+    """The same for a file that came as bytes, and what it states beside the recording.
+
+    Raises what `read` raises, and StorageUnavailable when there is no room for the temporary file.
+    """
+    _require_size(len(content), _NAMELESS)
+    with _private_file(content) as path:
+        kind, parsed, remarks = _parse(path, _NAMELESS)
+    device = parsed.recording.device
+    return ExchangeFile(
+        recording=_recording(parsed, remarks, zone),
+        kind=kind,
+        patient_id=parsed.patient.patient_id,
+        manufacturer=device.manufacturer,
+        model=device.model,
+        serial_number=device.serial_number,
+    )
+
+
+@contextmanager
+def _private_file(content: bytes) -> Iterator[Path]:
+    """The content under a path, because the library opens its files itself. Nobody else may read it (mode 0600), its
+    name tells nothing, and it is gone as soon as it was read. TMPDIR says where."""
+    try:
+        file = NamedTemporaryFile(prefix="ecg-")  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise StorageUnavailable(f"no temporary file can be made ({error.strerror})") from error
+    with file:
+        path = Path(file.name)
+        try:
+            path.write_bytes(content)
+        except OSError as error:
+            raise StorageUnavailable(f"the temporary file cannot be written ({error.strerror})") from error
+        yield path
+
+
+def _recording(parsed: "ECGRecord", remarks: tuple[str, ...], zone: tzinfo) -> Recording:
     leads = [(lead, name) for lead in parsed.leads if (name := _name(lead.label))]
     _require_simultaneous([lead for lead, _ in leads])
     signal, completed = assemble(dict(_millivolts(leads)))
@@ -77,35 +141,31 @@ def read(path: Path, *, zone: tzinfo = UTC) -> Recording:
     )
 
 
-def _parse(path: Path) -> tuple["ECGRecord", tuple[str, ...]]:
-    """The file as the library reads it, and what the library remarked, without the file's name."""
+def _parse(path: Path, called: str) -> tuple[str, "ECGRecord", tuple[str, ...]]:
+    """What kind of file it is, the file as the library reads it, and what the library remarked. called: the file's name
+    in errors; remarks are without it."""
     from ecgdatakit import ChecksumWarning, ECGDataKitError, FileParser, UnsupportedFormatError
 
-    _require_size(path)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             kind = FileParser.detect_format(path)
             if kind is None or kind["name"] not in FORMATS:
-                raise UnsupportedMediaType(f"{path.name}: none of {', '.join(sorted(FORMATS))}")
+                raise UnsupportedMediaType(f"{called}: none of {', '.join(sorted(FORMATS))}")
             parsed = FileParser.parse(path)
         except UnsupportedFormatError as error:
-            raise UnsupportedMediaType(f"{path.name}: {_one_line(error)}") from error
+            raise UnsupportedMediaType(f"{called}: {_anonymous(_one_line(error), path)}") from error
         except (ECGDataKitError, OSError) as error:
-            raise Malformed(f"{path.name}: {_one_line(error)}") from error
+            raise Malformed(f"{called}: {_anonymous(_one_line(error), path)}") from error
     if kind["name"] == SCP and any(issubclass(warning.category, ChecksumWarning) for warning in caught):
-        raise Malformed(f"{path.name}: the checksum does not match, so the file was damaged on its way")
+        raise Malformed(f"{called}: the checksum does not match, so the file was damaged on its way")
     ours = [warning for warning in caught if issubclass(warning.category, UserWarning)]
-    return parsed, tuple(f"While reading: {_anonymous(str(warning.message), path)}." for warning in ours)
+    return kind["name"], parsed, tuple(f"While reading: {_anonymous(str(warning.message), path)}." for warning in ours)
 
 
-def _require_size(path: Path) -> None:
-    try:
-        size = path.stat().st_size
-    except OSError as error:
-        raise Malformed(f"{path.name}: cannot be read ({error.strerror})") from error
+def _require_size(size: int, called: str) -> None:
     if size > MAX_FILE_BYTES:
-        raise TooLarge(f"{path.name}: {size} bytes; up to {MAX_FILE_BYTES} are read")
+        raise TooLarge(f"{called}: {size} bytes; up to {MAX_FILE_BYTES} are read")
 
 
 def _one_line(error: Exception) -> str:
@@ -115,7 +175,7 @@ def _one_line(error: Exception) -> str:
 def _anonymous(remark: str, path: Path) -> str:
     """A remark of the library without paths: files are often called after the patient."""
     for name in (str(path), path.name):
-        remark = remark.replace(name, "the file")
+        remark = remark.replace(name, _NAMELESS)
     return remark.rstrip(".")
 
 

@@ -1,14 +1,18 @@
 import binascii
+import stat
 import struct
+import tempfile
 from datetime import UTC, datetime
 from functools import partial
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pydicom
 import pytest
+from ecgdatakit import FileParser
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydicom.data import get_testdata_file
@@ -19,13 +23,14 @@ from inference.errors import (
     Malformed,
     SenderError,
     SignalMalformed,
+    StorageUnavailable,
     TooLarge,
     UnitMissing,
     UnitUnsupported,
     UnsupportedMediaType,
 )
-from inference.formats import read, wfdb
-from inference.formats.exchange import MAX_FILE_BYTES
+from inference.formats import exchange, read, wfdb
+from inference.formats.exchange import FORMATS, MAX_FILE_BYTES, read_content
 from inference.recording import LEADS, Recording, Sex
 from tests.inference.formats.exchange_files import (
     MICROVOLTS,
@@ -308,3 +313,66 @@ def test_damage_with_a_right_checksum_does_not_break_the_scp_reader(tmp_path: Pa
         _read(tmp_path, "ecg.scp", bytes(content))
     except SenderError:
         return
+
+
+@ALL
+def test_bytes_are_read_like_a_file_and_leave_none_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    file, write = WRITERS[name]
+    expected = _read(tmp_path, file, write(SMALL))
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    found = read_content(write(SMALL))
+    np.testing.assert_array_equal(found.recording.signal, expected.signal)
+    assert found.recording.notes == expected.notes
+    assert (found.kind in FORMATS, found.patient_id) == (True, "4711")
+    assert list(scratch.iterdir()) == []
+
+
+def test_the_temporary_file_is_private_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    detect, modes = FileParser.detect_format, []
+
+    def look(path: Path) -> Any:
+        modes.append(stat.S_IMODE(path.stat().st_mode))
+        return detect(path)
+
+    monkeypatch.setattr(FileParser, "detect_format", staticmethod(look))
+    read_content(dicom(SMALL))
+    assert modes == [0o600]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"%PDF-1.7", scp(SMALL)[:-50], dicom(SMALL)[:2000], aecg(SMALL)[:-30], philips_xml(SMALL, compression="ZIP")],
+)
+def test_bytes_that_are_refused_leave_no_file_and_no_path_in_the_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(SenderError) as refused:
+        read_content(content)
+    assert str(tmp_path) not in refused.value.message
+    assert "ecg-" not in refused.value.message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_too_many_bytes_are_refused_before_they_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    with pytest.raises(TooLarge):
+        read_content(bytes(MAX_FILE_BYTES + 1))
+
+
+def test_no_room_for_a_temporary_file_is_our_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    with pytest.raises(StorageUnavailable):
+        read_content(dicom(SMALL))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_is_our_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exchange, "NamedTemporaryFile", lambda **_: Path("/dev/full").open("wb"))  # noqa: SIM115
+    with pytest.raises(StorageUnavailable, match="No space"):
+        read_content(dicom(SMALL))
