@@ -20,6 +20,10 @@ _LETTERS = {
 }
 _STATES = {letter: state for state, letter in _LETTERS.items()}
 
+Key = Text().with_variant(Text(collation="C"), "postgresql")
+"""A text that is compared by code points, on both databases: in the order of Python's strings, and so that an index
+answers what a value begins with."""
+
 RowId = BigInteger().with_variant(Integer(), "sqlite")
 """A generated number. SQLite generates numbers only for a column declared exactly INTEGER."""
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from audit.criteria import Row, Search
 from audit.packed import Body, Hashed
 
 
@@ -49,7 +50,12 @@ class AuditEvent(StrEnum):
     ECG_UNINTERPRETABLE = "ecg.uninterpretable"
     MESSAGE_FAILED = "message.failed"
     MESSAGE_IGNORED = "message.ignored"
+    ECG_WITHDRAWN = "ecg.withdrawn"
+    REPORT_OVERREAD = "report.overread"
     OBSERVATION_STORED = "observation.stored"
+    RESOURCE_CREATED = "resource.created"
+    RESOURCE_UPDATED = "resource.updated"
+    RESOURCE_DELETED = "resource.deleted"
     SERVICE_STARTED = "service.started"
     MODE_CHANGED = "mode.changed"
     MODEL_ACTIVATED = "model.activated"
@@ -106,48 +112,14 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class IndexRow:
-    """One searchable value of a document. name: the FHIR search parameter. Token: system + value. Reference:
-    value `Type/id` (system None). Date: value ISO 8601 UTC."""
-
-    name: str
-    value: str
-    system: str | None = None
-
-
-# The criterion that names documents by their own id. They are stored by it and have no index rows for it.
-ID = "_id"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Criterion:
-    """One search parameter with its alternatives (OR). A token alternative is (system, value): system None matches any
-    system, '' matches rows without a system."""
-
-    name: str
-    alternatives: tuple[tuple[str | None, str], ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Search:
-    """A search in one resource type: all criteria must hold (AND); the most selective one should come first. Newest
-    first, ties broken by id, the greater one (of UUIDv7s: the newer one) first.
-    after: the opaque cursor of an earlier `Page`. include_silent: also documents tagged silent."""
-
-    type: str
-    criteria: tuple[Criterion, ...] = ()
-    count: int = 50
-    after: str | None = None
-    include_silent: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """One page of a search. total counts all matches; next is the cursor of the following page, None at the end."""
+    """One page of a search or a history. total counts all matches, None where they were not counted; next is the
+    cursor of the following page, None at the end. included: what `Search.includes` asks for."""
 
     documents: tuple[Document, ...]
-    total: int
+    total: int | None
     next: str | None
+    included: tuple[Document, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +158,22 @@ class AnalysisRow:
     model_name: str | None
     model_version: str | None
     probabilities: Mapping[str, float] | None
+    detail: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverreadRow:
+    """The columns of an over-read that monitoring reads. findings: superclass -> whether the clinician found it, None
+    where that was not told. detail: the whole as JSON bytes."""
+
+    id: str
+    report_id: str
+    at: datetime
+    practitioner: str
+    status_before: str
+    status_after: str
+    agreed: bool | None
+    findings: Mapping[str, bool | None]
     detail: bytes
 
 
@@ -265,18 +253,33 @@ class Inbox(Protocol):
 class Documents(Protocol):
     """Versioned JSON with index rows."""
 
-    def create(self, document: Document, index: Sequence[IndexRow], *, silent: bool = False) -> None:
+    def create(self, document: Document, index: Sequence[Row], *, silent: bool = False) -> None:
         """Store version 1. Raises Duplicate when type/id exists."""
 
-    def create_all(self, new: Sequence[tuple[Document, Sequence[IndexRow]]], *, silent: bool = False) -> None:
+    def create_all(self, new: Sequence[tuple[Document, Sequence[Row]]], *, silent: bool = False) -> None:
         """Store several with two statements, which takes half the time of one by one. Raises Duplicate when one of
         them exists; the unit of work has to be given up then."""
+
+    def replace(self, document: Document, index: Sequence[Row]) -> None:
+        """Store the version that follows the current one, whose rows go; a deleted one has no rows. It is silent where
+        that was. Raises VersionConflict when the current version is another."""
 
     def read(self, type: str, id: str, version: int | None = None) -> Document:
         """The current or the named version. Raises NotFound, Gone."""
 
+    def newest(self, type: str, id: str) -> Document | None:
+        """The current version, also one that says that it was deleted."""
+
     def search(self, search: Search) -> Page:
         """The documents that match. Raises SearchInvalid for an unusable cursor."""
+
+    def history(self, type: str, id: str | None, *, since: datetime | None, count: int, after: str | None) -> Page:
+        """Every version of one document or of all of a type, newest first, deletions too; silent ones are left out of
+        the history of a type. Raises SearchInvalid for an unusable cursor."""
+
+    def alone(self, scope: str) -> None:
+        """Wait until no other transaction holds `scope`, and hold it to the end of this one. What is searched
+        afterwards has been committed by all who held it before."""
 
     def claim(self, scope: str, key: str, owner: str, digest: str) -> tuple[str, str] | None:
         """Take a unique key (a business identifier) for `owner` (`Type/id`) with a content digest.
@@ -286,6 +289,10 @@ class Documents(Protocol):
 
     def owner(self, scope: str, key: str) -> str | None:
         """Who has claimed a key, as far as this transaction sees."""
+
+    def reclaim(self, scope: str, owner: str, digest: str, keys: Sequence[str], before: Sequence[str]) -> None:
+        """From now on `owner` holds just these keys, with this digest; before: those that it held. Raises Duplicate
+        where another holds one."""
 
 
 class Outbox(Protocol):
@@ -337,6 +344,16 @@ class Features(Protocol):
         nobody waits long for the writer."""
 
 
+class Overreads(Protocol):
+    """What clinicians made of results."""
+
+    def add(self, row: OverreadRow) -> None:
+        """Store one."""
+
+    def of(self, report_id: str) -> Sequence[OverreadRow]:
+        """Those of one report, oldest first."""
+
+
 class Trail(Protocol):
     """The audit trail; chained at commit."""
 
@@ -352,6 +369,7 @@ class UnitOfWork(Protocol):
     outbox: Outbox
     analyses: Analyses
     features: Features
+    overreads: Overreads
     trail: Trail
 
 
@@ -363,3 +381,4 @@ class Reader(Protocol):
     outbox: Outbox
     analyses: Analyses
     features: Features
+    overreads: Overreads

@@ -23,10 +23,10 @@ from sqlalchemy import (
 )
 from sqlalchemy import LargeBinary as Bytes
 
-from audit.columns import AcknowledgementLetter, Compressed, RowId, UtcDateTime
+from audit.columns import AcknowledgementLetter, Compressed, Key, RowId, UtcDateTime
 
 # The newest migration; together they make just these tables.
-REVISION = "0003"
+REVISION = "0004"
 
 metadata = MetaData(
     # Every constraint has a name that a migration can rely on, on both databases.
@@ -77,14 +77,34 @@ documents = Table(
 document_index = Table(
     "document_index",
     metadata,
-    Column("type", Text, primary_key=True),
-    Column("name", Text, primary_key=True),
-    Column("value", Text, primary_key=True),
-    Column("id", Text, primary_key=True),
-    Column("system", Text, primary_key=True),
-    # The primary key is the index that a search walks; a second copy of the row would only cost writes.
+    Column("type", Key, primary_key=True),
+    Column("id", Key, primary_key=True),
+    Column("name", Key, primary_key=True),
+    Column("value", Key, primary_key=True),
+    Column("system", Key, primary_key=True),
+    # Two ways in: what a document has, and which documents have something, in the order in which they are listed.
+    Index("ix_document_index_type_name_value_id", "type", "name", "value", "id"),
+    # The primary key is the table; a second copy of the row would only cost writes.
     sqlite_with_rowid=False,
 )
+
+document_ranges = Table(
+    "document_ranges",
+    metadata,
+    Column("type", Key, primary_key=True),
+    Column("id", Key, primary_key=True),
+    Column("name", Key, primary_key=True),
+    Column("low", Float, primary_key=True),
+    Column("high", Float, primary_key=True),
+    Column("code", Key, primary_key=True),
+    Column("system", Key, primary_key=True),
+    Index("ix_document_ranges_type_name_low_id", "type", "name", "low", "id"),
+    Index("ix_document_ranges_type_name_high_id", "type", "name", "high", "id"),
+    sqlite_with_rowid=False,
+)
+
+# Of which definitions the rows of the two tables above were made; one row.
+search_index = Table("search_index", metadata, Column("definitions", Text, primary_key=True))
 
 claims = Table(
     "claims",
@@ -148,6 +168,22 @@ audit_entries = Table(
     Column("payload_sha256", Text, nullable=False),
     # NULL after retention; the chain hashes payload_sha256 only.
     Column("payload", Bytes),
+    Index("ix_audit_entries_recorded_at", "recorded_at"),
+    Index("ix_audit_entries_subject", "subject"),
+)
+
+overreads = Table(
+    "overreads",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("report_id", Text, nullable=False, index=True),
+    Column("at", UtcDateTime, nullable=False, index=True),
+    Column("practitioner", Text, nullable=False),
+    Column("status_before", Text, nullable=False),
+    Column("status_after", Text, nullable=False),
+    Column("agreed", Boolean),
+    Column("findings", JSON(none_as_null=True)),
+    Column("detail", Compressed, nullable=False),
 )
 
 audit_heads = Table(

@@ -1,97 +1,262 @@
 """A `Search` as SQL, and its cursors.
 
-Pages are cut by key, not by offset: a cursor names the last document shown (time and id), and the next page starts
-after it, so that documents stored meanwhile neither repeat nor push out any. It also carries a digest of the search:
-with another search its place would mean nothing.
+Which way a search goes is decided here, not by the database: it does not know that only a page is wanted, and guesses
+how many documents meet a criterion. Those of each criterion are counted, up to a limit.
 
-Ids need no index: documents are stored by them. Else the first criterion leads: its documents are looked up in the
-index, then tested for the others. So the most selective one (an identifier, a subject) should come first. Left the
-choice, SQLite walks through all documents by time.
+- Few meet one of them: they are looked up, tested for the rest, and sorted here. The total is known then.
+- Many meet all: the documents are walked through in the order in which they are wanted, until the page is full, each
+  tested for every criterion; by id along the index of the most selective criterion.
+- No index has the wanted order: all that match are sorted.
+
+Pages are cut by key, not by offset: a cursor names the last document shown and the values that it was sorted by. It
+also carries a digest of the search: with another search its place would mean nothing.
 """
 
-import base64
-import binascii
-import hashlib
-import json
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Select, and_, exists, false, func, join, or_, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Select,
+    and_,
+    exists,
+    false,
+    func,
+    or_,
+    select,
+    text,
+    true,
+    tuple_,
+)
 
-from audit.columns import as_key
-from audit.records import ID, Criterion, Document, Search
-from audit.schema import document_index, documents
-from inference.errors import SearchInvalid
+from audit.conditions import Condition, documents_with, has, shown
+from audit.criteria import ID, LAST_UPDATED, AnyCriterion, Criterion, Interval, Order, Search, Total, Within
+from audit.cursor import Cursor, Key
+from audit.schema import document_index, document_ranges, documents
+from audit.times import at_microseconds, microseconds
 
-_index = document_index.c
-_PLACE = tuple_(documents.c.last_updated, documents.c.id)
+# More documents than this are not fetched to be sorted here, as long as there is another way.
+FEW = 1000
 
+# PostgreSQL follows the joins as they are written, along indexes: what is counted here it could only guess.
+_AS_WRITTEN = text(
+    "SET LOCAL join_collapse_limit = 1; SET LOCAL from_collapse_limit = 1; SET LOCAL enable_seqscan = off; "
+    "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_material = off; "
+    "SET LOCAL jit = off"
+)
 
-def matching(search: Search) -> tuple[Select[Any], Select[int]]:
-    """Queries for all current documents that match, and for their number."""
-    conditions = [documents.c.type == search.type, documents.c.is_current, documents.c.deleted.is_(False)]
-    if not search.include_silent:
-        conditions.append(documents.c.silent.is_(False))
-    named = [criterion for criterion in search.criteria if criterion.name == ID]
-    indexed = [criterion for criterion in search.criteria if criterion.name != ID]
-    conditions.extend(_is_one_of(criterion) for criterion in named)
-    leads = bool(indexed) and not named
-    conditions.extend(_also_meets(criterion) for criterion in indexed[leads:])
-    source = _meeting(search.type, indexed[0]) if leads else documents
-    found = select(documents).select_from(source).where(*conditions)
-    return found, select(func.count()).select_from(source).where(*conditions)
-
-
-def on_page(found: Select[Any], search: Search) -> Select[Any]:
-    """The rows of one page and one more, which tells that there is a next page. Raises SearchInvalid."""
-    if search.after is not None:
-        found = found.where(tuple_(*_decode(search.after, search)) > _PLACE)
-    return found.order_by(documents.c.last_updated.desc(), documents.c.id.desc()).limit(search.count + 1)
-
-
-def cursor_after(last: Document, search: Search) -> str:
-    """The cursor of the page that follows `last`."""
-    place = json.dumps([_digest(search), last.last_updated.isoformat(), last.id])
-    return base64.urlsafe_b64encode(place.encode()).decode("ascii").rstrip("=")
+_BY_ID = documents.c.id
 
 
-def _meeting(type: str, criterion: Criterion) -> FromClause:
-    ids = select(_index.id).where(_index.type == type, _index.name == criterion.name, _one_of(criterion)).distinct()
-    found = ids.subquery("found")
-    return join(found, documents, and_(documents.c.type == type, documents.c.id == found.c.id))
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The ids of one page. total: None where it was not counted. next: the cursor of the following page."""
+
+    ids: tuple[str, ...]
+    total: int | None
+    next: str | None
 
 
-def _is_one_of(criterion: Criterion) -> ColumnElement[bool]:
-    """By the documents' own ids, which have no system."""
-    return documents.c.id.in_([as_key(value) for system, value in criterion.alternatives if not system])
+@dataclass(frozen=True, slots=True)
+class _Hit:
+    """A document and the values it is sorted by."""
+
+    id: str
+    keys: tuple[Key, ...]
 
 
-def _also_meets(criterion: Criterion) -> ColumnElement[bool]:
-    same = and_(_index.type == documents.c.type, _index.name == criterion.name, _index.id == documents.c.id)
-    return exists().where(same, _one_of(criterion))
+def find(connection: Connection, search: Search) -> Found:
+    """One page of the documents that match. Raises SearchInvalid for an unusable cursor."""
+    after = None if search.after is None else Cursor.read(search.after, search)
+    if connection.dialect.name == "postgresql":
+        connection.execute(_AS_WRITTEN)
+    leading, fewest = _most_selective(connection, search)
+    walk = None if fewest <= FEW else _walk(search, leading)
+    if walk is None:
+        return _sorted_page(connection, search, leading, after)
+    hits = _walked(connection, search, walk, after)
+    if after is None and len(hits) <= search.count:
+        return _page(hits, search, len(hits))
+    accurate = search.total is Total.ACCURATE
+    return _page(hits, search, connection.execute(_counting(search, leading)).scalar_one() if accurate else None)
 
 
-def _one_of(criterion: Criterion) -> ColumnElement[bool]:
-    return or_(false(), *(_equals(system, value) for system, value in criterion.alternatives))
+def _most_selective(connection: Connection, search: Search) -> tuple[int | None, int]:
+    """The place of the criterion that the fewest documents meet, and how many; FEW + 1 stands for more."""
+    best: tuple[int | None, int] = (None, FEW + 1)
+    for place, criterion in enumerate(search.criteria):
+        found = documents_with(criterion, search.type)
+        if found is not None:
+            best = min(best, (place, _up_to_few(connection, found)), key=lambda candidate: candidate[1])
+    if best[0] is None:
+        every = select(_BY_ID).where(documents.c.type == search.type, documents.c.is_current)
+        return None, _up_to_few(connection, every)
+    return best
 
 
-def _equals(system: str | None, value: str) -> ColumnElement[bool]:
-    same = _index.value == as_key(value)
-    return same if system is None else and_(same, _index.system == as_key(system))
+def _up_to_few(connection: Connection, found: Select[Any]) -> int:
+    limited = found.limit(FEW + 1).subquery()
+    return connection.execute(select(func.count()).select_from(limited)).scalar_one()
 
 
-def _decode(cursor: str, search: Search) -> tuple[datetime, str]:
-    try:
-        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
-        digest, time, last = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
-        place = datetime.fromisoformat(time).astimezone(UTC), as_key(str(last))
-    except (binascii.Error, ValueError, TypeError, OverflowError):
-        raise SearchInvalid("this page link cannot be read") from None
-    if digest != _digest(search):
-        raise SearchInvalid("this page link belongs to another search")
-    return place
+# Few matches, or an order that no index has
 
 
-def _digest(search: Search) -> str:
-    asked = repr((search.type, search.criteria, search.include_silent))
-    return hashlib.sha256(asked.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+def _sorted_page(connection: Connection, search: Search, leading: int | None, after: Cursor | None) -> Found:
+    source, conditions = _matching(search, leading)
+    keys = [_key(order, search.type).label(f"key_{place}") for place, order in enumerate(search.order)]
+    query = select(_BY_ID, *keys).distinct().select_from(source).where(*conditions)
+    hits = [_Hit(row[0], tuple(_plain(value) for value in row[1:])) for row in connection.execute(query)]
+    hits.sort(key=lambda hit: hit.id, reverse=search.order[-1].descending)
+    for place in range(len(search.order) - 1, -1, -1):
+        descending = search.order[place].descending
+        known = [hit for hit in hits if hit.keys[place] is not None]
+        known.sort(key=lambda hit: hit.keys[place], reverse=descending)  # type: ignore[arg-type, return-value]
+        hits = known + [hit for hit in hits if hit.keys[place] is None]
+    start = 0 if after is None else sum(1 for hit in hits if not after.precedes(hit.keys, hit.id, search.order))
+    return _page(hits[start : start + search.count + 1], search, len(hits))
+
+
+def _matching(search: Search, leading: int | None) -> tuple[FromClause, list[Condition]]:
+    """Where all current documents that match come from, and what must hold for each."""
+    conditions = shown(search.type, search.include_silent)
+    others = [criterion for place, criterion in enumerate(search.criteria) if place != leading]
+    conditions += [_has(criterion, search.type, _BY_ID) for criterion in others]
+    if leading is None:
+        return documents, conditions
+    found = documents_with(search.criteria[leading], search.type)
+    assert found is not None
+    ids = found.subquery("found")
+    return ids.join(documents, and_(documents.c.type == search.type, ids.c.id == _BY_ID)), conditions
+
+
+def _counting(search: Search, leading: int | None) -> Select[int]:
+    source, conditions = _matching(search, leading)
+    return select(func.count(_BY_ID.distinct())).select_from(source).where(*conditions)
+
+
+def _has(criterion: AnyCriterion, type: str, id: ColumnElement[str]) -> Condition:
+    if isinstance(criterion, Within) and criterion.name == LAST_UPDATED:
+        return or_(false(), *(_updated(interval) for interval in criterion.alternatives))
+    return has(criterion, type, id)
+
+
+def _updated(interval: Interval) -> Condition:
+    """A time is a range of no length."""
+    at = documents.c.last_updated
+    bounds = {at.__ge__: interval.from_, at.__lt__: interval.before, at.__gt__: interval.after, at.__le__: interval.to}
+    return and_(true(), *(compare(at_microseconds(value)) for compare, value in bounds.items() if value is not None))
+
+
+def _key(order: Order, type: str) -> ColumnElement[Any]:
+    if order.name == ID:
+        return _BY_ID
+    if order.name == LAST_UPDATED:
+        return documents.c.last_updated
+    rows = (document_ranges if order.ranges else document_index).alias()
+    value = rows.c.value if not order.ranges else rows.c.high if order.descending else rows.c.low
+    extreme = func.max(value) if order.descending else func.min(value)
+    found = select(extreme).where(rows.c.type == type, rows.c.id == _BY_ID, rows.c.name == order.name)
+    return found.scalar_subquery()
+
+
+def _plain(value: Any) -> Key:
+    return microseconds(value) if isinstance(value, datetime) else value
+
+
+# Many matches, in an order that an index has
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A query for ids, and for the values that they are sorted by unless it is the id alone, along an index of both."""
+
+    query: Select[Any]
+    id: ColumnElement[Any]
+    value: ColumnElement[Any] | None
+
+
+def _walk(search: Search, leading: int | None) -> list[_Part] | None:
+    """The parts of the list in the wanted order; None where no index has it. Those after the first are without a value
+    to sort by."""
+    if len(search.order) != 1:
+        return None
+    (order,) = search.order
+    conditions = shown(search.type, search.include_silent)
+    if order.name == ID:
+        return [_by_id(search, leading, conditions)]
+    conditions += [_has(criterion, search.type, _BY_ID) for criterion in search.criteria]
+    if order.name == LAST_UPDATED:
+        at = documents.c.last_updated
+        return [_Part(select(_BY_ID, at).where(*conditions), _BY_ID, at)]
+    return _by_range(search.type, order, conditions) if order.ranges else None
+
+
+def _by_id(search: Search, leading: int | None, conditions: list[Condition]) -> _Part:
+    """Along the rows of one value, where the most selective criterion has one value only; else along the documents."""
+    lead = None if leading is None else search.criteria[leading]
+    if not (isinstance(lead, Criterion) and lead.name != ID and len(lead.alternatives) == 1 and not lead.starts):
+        every = [_has(criterion, search.type, _BY_ID) for criterion in search.criteria]
+        return _Part(select(_BY_ID).where(*conditions, *every), _BY_ID, None)
+    found = documents_with(lead, search.type)
+    assert found is not None
+    of_row = found.selected_columns[0]
+    is_this = and_(documents.c.type == search.type, of_row == _BY_ID)
+    others = [_has(each, search.type, of_row) for each in search.criteria if each is not lead]
+    return _Part(found.join(documents, is_this).where(*conditions, *others), of_row, None)
+
+
+def _by_range(type: str, order: Order, conditions: list[Condition]) -> list[_Part]:
+    """Along the rows of the name, of each document the first; then the documents that have none."""
+    rows, other = document_ranges.alias(), document_ranges.alias()
+    value, same = (rows.c.high, other.c.high) if order.descending else (rows.c.low, other.c.low)
+    of_this = [other.c.type == type, other.c.id == rows.c.id, other.c.name == order.name]
+    first = ~exists().where(*of_this, same > value if order.descending else same < value)
+    is_this = and_(documents.c.type == type, rows.c.id == _BY_ID)
+    having = select(rows.c.id, value).select_from(rows.join(documents, is_this))
+    having = having.where(rows.c.type == type, rows.c.name == order.name, first, *conditions)
+    none = ~exists().where(other.c.type == type, other.c.id == _BY_ID, other.c.name == order.name)
+    return [_Part(having, rows.c.id, value), _Part(select(_BY_ID).where(*conditions, none), _BY_ID, None)]
+
+
+def _walked(connection: Connection, search: Search, parts: Sequence[_Part], after: Cursor | None) -> list[_Hit]:
+    """One page and one more, which tells that there is a next page."""
+    (order,) = search.order
+    hits: dict[str, _Hit] = {}  # a document with two rows alike comes twice
+    for place, part in enumerate(parts):
+        without = place > 0
+        if after is not None and without is (after.keys[0] is not None):
+            if not without:
+                continue  # it was shown to its end
+            after = None
+        query = _ordered(part, order, after).limit(search.count + 1 - len(hits))
+        for row in connection.execute(query):
+            key = None if without else row[0] if part.value is None else _plain(row[1])
+            hits.setdefault(row[0], _Hit(row[0], (key,)))
+        if len(hits) > search.count:
+            break
+    return list(hits.values())
+
+
+def _ordered(part: _Part, order: Order, after: Cursor | None) -> Select[Any]:
+    columns = [part.id] if part.value is None else [part.value, part.id]
+    query = part.query
+    if after is not None:
+        value: Any = after.keys[0]
+        if order.name == LAST_UPDATED:
+            value = at_microseconds(value)
+        left, right = tuple_(*columns), tuple_(*([after.id] if part.value is None else [value, after.id]))
+        query = query.where(left < right if order.descending else left > right)
+    return query.order_by(*(column.desc() if order.descending else column.asc() for column in columns))
+
+
+def _page(hits: Sequence[_Hit], search: Search, total: int | None) -> Found:
+    shown_here = hits[: search.count]
+    more = len(hits) > len(shown_here) > 0
+    cursor = Cursor(shown_here[-1].keys, shown_here[-1].id).written(search) if more else None
+    counted = None if search.total is Total.NONE else total
+    return Found(tuple(hit.id for hit in shown_here), counted, cursor)

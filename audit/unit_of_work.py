@@ -13,8 +13,9 @@ from audit.documents import SqlDocuments
 from audit.driver import run
 from audit.failures import storage_errors, translated
 from audit.features import SqlFeatures
+from audit.overreads import SqlOverreads
 from audit.queues import SqlInbox, SqlOutbox
-from audit.records import Analyses, AuditEntry, Documents, Features, Inbox, Outbox, Trail, UnitOfWork
+from audit.records import Analyses, AuditEntry, Documents, Features, Inbox, Outbox, Overreads, Trail, UnitOfWork
 from audit.trail import BufferedTrail, Chain
 from inference.errors import StorageUnavailable
 
@@ -30,6 +31,7 @@ class SqlReader:
         self.outbox: Outbox = SqlOutbox(connection)
         self.analyses: Analyses = SqlAnalyses(connection)
         self.features: Features = SqlFeatures(connection)
+        self.overreads: Overreads = SqlOverreads(connection)
 
 
 class SqlUnitOfWork(SqlReader):

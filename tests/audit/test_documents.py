@@ -3,7 +3,7 @@ from threading import Barrier
 
 import pytest
 
-from audit.records import Criterion, IndexRow, Search
+from audit.criteria import Criterion, IndexRow, Search
 from audit.store import Store, open_store
 from inference.errors import Duplicate, Gone, NotFound
 from tests.audit.values import document

@@ -1,13 +1,11 @@
 from collections.abc import Sequence
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.engine import connect
-from audit.records import Criterion, IndexRow, Search
-from audit.search import matching, on_page
+from audit.criteria import Criterion, IndexRow, Search
+from audit.cursor import Cursor
 from audit.store import Store
 from inference.errors import SearchInvalid
 from tests.audit.values import document
@@ -98,7 +96,7 @@ def test_pages_show_each_document_once_though_others_are_stored_meanwhile(store:
         assert page.total == 7 + extra
         seen += [found.id for found in page.documents]
         after = page.next
-        add(store, f"new-{extra}", seconds=100)
+        add(store, f"s-{extra}", seconds=100)
     assert after is None
     assert seen == ["r-6", "r-5", "r-4", "r-3", "r-2", "r-1", "r-0"]
 
@@ -124,21 +122,5 @@ def test_a_cursor_of_another_search_is_refused(stocked: Store) -> None:
 
 @given(st.one_of(st.text(), st.text(alphabet="ABCabc012-_=")))
 def test_a_cursor_that_we_did_not_give_is_refused(cursor: str) -> None:
-    asked = Search(type="DiagnosticReport", after=cursor)
     with pytest.raises(SearchInvalid):
-        on_page(matching(asked)[0], asked)
-
-
-@pytest.mark.parametrize("status_too", [False, True])
-def test_a_search_by_value_does_not_walk_through_all_documents(sqlite_template: Path, status_too: bool) -> None:
-    criteria: dict[str, Alternatives] = {"subject": [(None, "Patient/1"), (None, "Patient/2")]}
-    if status_too:
-        criteria["status"] = [("s", "final")]
-    asked = search(**criteria)
-    engine = connect(f"sqlite:///{sqlite_template}").reader
-    with engine.connect() as connection:
-        query = str(on_page(matching(asked)[0], asked).compile(engine, compile_kwargs={"literal_binds": True}))
-        plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}")]
-    engine.dispose()
-    steps = [step for step in plan if " documents " in step]
-    assert steps == ["SEARCH documents USING INDEX sqlite_autoindex_documents_1 (type=? AND id=?)"]
+        Cursor.read(cursor, Search(type="DiagnosticReport"))

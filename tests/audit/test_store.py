@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url, text
 
+from audit.criteria import IndexRow, Search
 from audit.engine import connect, sqlite_file
-from audit.records import AcknowledgementState, IndexRow, ProcessingState, Reader, Search, UnitOfWork
+from audit.records import AcknowledgementState, ProcessingState, Reader, UnitOfWork
 from audit.store import Store, open_store
 from audit.upgrade import upgrade
 from inference.errors import ConfigurationError, Duplicate, InternalError, StorageUnavailable

@@ -15,9 +15,10 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, inspect, text
 
 from audit import upgrade as upgrades
+from audit.criteria import Criterion, IndexRow, Search
 from audit.engine import connect_for_migration
 from audit.packed import WithSeries, decompressed
-from audit.records import AcknowledgementState, IndexRow, ProcessingState
+from audit.records import AcknowledgementState, ProcessingState
 from audit.revisions import migrate, migration_config
 from audit.schema import REVISION, metadata
 from audit.store import open_store
@@ -112,12 +113,13 @@ def test_the_feature_cache_comes_and_goes_with_its_migration_and_takes_nothing_e
     fill(url)
     downgrade(url, "0001")
     with connected(url) as connection:
-        assert set(metadata.tables) - set(inspect(connection).get_table_names()) == {"feature_cache"}
+        gone = set(metadata.tables) - set(inspect(connection).get_table_names())
+        assert gone == {"feature_cache", "document_ranges", "search_index", "overreads"}
         assert connection.execute(text("SELECT count(*) FROM analyses")).scalar_one() == 1
-    with pytest.raises(ConfigurationError, match="at schema 0001, this version needs 0003"):
+    with pytest.raises(ConfigurationError, match="at schema 0001, this version needs 0004"):
         open_store(url, chain_id="chain-b")
     done = upgrade(url)
-    assert (done.before, done.after, done.copy is None) == ("0001", "0003", url.startswith("postgresql"))
+    assert (done.before, done.after, done.copy is None) == ("0001", "0004", url.startswith("postgresql"))
     store = open_store(url, chain_id="chain-b")
     assert store.known_features(features(1).key) is None
     with store.unit_of_work() as uow:
@@ -144,6 +146,20 @@ def test_samples_stored_as_numbers_are_text_for_an_older_program(url: str) -> No
     store = open_store(url, chain_id="chain-c")
     with store.reader() as reader:
         assert reader.documents.read("DiagnosticReport", "r-2").content == samples.content
+    store.close()
+
+
+def test_documents_are_found_by_what_they_were_found_by_before(url: str) -> None:
+    upgrade(url)
+    fill(url)
+    downgrade(url, "0003")
+    upgrade(url)
+    store = open_store(url, chain_id="chain-b")
+    about = Criterion(name="subject", alternatives=((None, "Patient/1"),))
+    with store.reader() as reader:
+        assert [
+            found.id for found in reader.documents.search(Search(type="DiagnosticReport", criteria=(about,))).documents
+        ] == ["r-1"]
     store.close()
 
 

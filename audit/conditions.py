@@ -1,0 +1,224 @@
+"""Criteria as SQL: which documents have what (`documents_with`), and whether a given one has it (`has`).
+
+The first walks an index by value, the second looks a document's rows up by its id. A search uses the first for its most
+selective criterion and the second for the rest.
+"""
+
+from collections.abc import Callable
+from functools import singledispatch
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Select,
+    Subquery,
+    and_,
+    exists,
+    false,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+    true,
+    union_all,
+)
+
+from audit.columns import as_key
+from audit.criteria import (
+    ID,
+    LAST_UPDATED,
+    AnyCriterion,
+    AnyOf,
+    Criterion,
+    Interval,
+    Linked,
+    LinkedFrom,
+    Missing,
+    Within,
+)
+from audit.schema import document_index, document_ranges, documents
+
+Condition = ColumnElement[bool]
+# Sorts after every character that can be stored.
+_LAST = "\U0010ffff"
+
+
+def shown(type: str, include_silent: bool) -> list[Condition]:
+    """What holds for each document that a search may show."""
+    conditions = [documents.c.type == type, documents.c.is_current, documents.c.deleted.is_(False)]
+    return conditions if include_silent else [*conditions, documents.c.silent.is_(False)]
+
+
+@singledispatch
+def documents_with(criterion: AnyCriterion, type: str) -> Select[Any] | None:
+    """The ids of the documents of a type that meet a criterion, perhaps repeated; None where no index leads there."""
+    return None
+
+
+@documents_with.register
+def _(criterion: Criterion, type: str) -> Select[Any] | None:
+    if criterion.negated:
+        return None
+    if criterion.name == ID:
+        ids = [as_key(value) for system, value in criterion.alternatives if not system]
+        return select(documents.c.id).where(documents.c.type == type, documents.c.is_current, documents.c.id.in_(ids))
+    rows = document_index.alias()
+    return select(rows.c.id).where(rows.c.type == type, rows.c.name == criterion.name, _one_of(rows, criterion))
+
+
+@documents_with.register
+def _(criterion: Within, type: str) -> Select[Any] | None:
+    if criterion.name == LAST_UPDATED:
+        return None
+    rows = document_ranges.alias()
+    # One by one: each has an index of its own.
+    found = [
+        select(rows.c.id).where(rows.c.type == type, rows.c.name == criterion.name, _in_interval(rows, interval))
+        for interval in criterion.alternatives
+    ]
+    return _together(found)
+
+
+@documents_with.register
+def _(criterion: Linked, type: str) -> Select[Any] | None:
+    targets = _meeting_all(criterion.type, criterion.criteria)
+    rows = document_index.alias()
+    reference = literal(f"{criterion.type}/") + targets.c.id
+    linked = and_(rows.c.type == type, rows.c.name == criterion.name, rows.c.value == reference)
+    return select(rows.c.id).select_from(targets.join(rows, linked))
+
+
+@documents_with.register
+def _(criterion: LinkedFrom, type: str) -> Select[Any] | None:
+    sources = _meeting_all(criterion.type, criterion.criteria)
+    rows = document_index.alias()
+    same = and_(rows.c.type == criterion.type, rows.c.id == sources.c.id, rows.c.name == criterion.name)
+    of_type = [rows.c.value >= f"{type}/", rows.c.value < f"{type}/{_LAST}"]
+    referred: Select[Any] = select(func.substr(rows.c.value, len(type) + 2).label("id"))
+    return referred.select_from(sources.join(rows, same)).where(*of_type)
+
+
+@documents_with.register
+def _(criterion: AnyOf, type: str) -> Select[Any] | None:
+    found = [documents_with(each, type) for each in criterion.criteria]
+    return None if None in found else _together([each for each in found if each is not None])
+
+
+def documents_that_meet(criterion: AnyCriterion, type: str) -> Select[Any]:
+    """The same for any criterion, by a walk through all documents where nothing leads there."""
+    found = documents_with(criterion, type)
+    if found is not None:
+        return found
+    every = documents.alias()
+    query = select(every.c.id).where(every.c.type == type, every.c.is_current, every.c.deleted.is_(False))
+    return query.where(has(criterion, type, every.c.id))
+
+
+@singledispatch
+def has(criterion: AnyCriterion, type: str, id: ColumnElement[str]) -> Condition:
+    """Whether the document with this id meets a criterion."""
+    raise TypeError(criterion)
+
+
+@has.register
+def _(criterion: Criterion, type: str, id: ColumnElement[str]) -> Condition:
+    if criterion.name == ID:
+        found: Condition = id.in_([as_key(value) for system, value in criterion.alternatives if not system])
+    else:
+        rows = document_index.alias()
+        found = _row(rows, type, id, criterion.name, _one_of(rows, criterion))
+    return not_(found) if criterion.negated else found
+
+
+@has.register
+def _(criterion: Within, type: str, id: ColumnElement[str]) -> Condition:
+    if criterion.name == LAST_UPDATED:
+        raise TypeError("see audit.search: it is a column of the documents")
+    rows = document_ranges.alias()
+    within = or_(false(), *(_in_interval(rows, interval) for interval in criterion.alternatives))
+    return _row(rows, type, id, criterion.name, within)
+
+
+@has.register
+def _(criterion: Missing, type: str, id: ColumnElement[str]) -> Condition:
+    rows = (document_ranges if criterion.ranges else document_index).alias()
+    found = _row(rows, type, id, criterion.name, true())
+    return not_(found) if criterion.missing else found
+
+
+@has.register
+def _(criterion: Linked, type: str, id: ColumnElement[str]) -> Condition:
+    prefix = f"{criterion.type}/"
+    rows = document_index.alias()
+    target = func.substr(rows.c.value, len(prefix) + 1)
+    inner = [has(each, criterion.type, target) for each in criterion.criteria]
+    is_one = and_(rows.c.value >= prefix, rows.c.value < prefix + _LAST, _is_shown(criterion.type, target), *inner)
+    return _row(rows, type, id, criterion.name, is_one)
+
+
+@has.register
+def _(criterion: LinkedFrom, type: str, id: ColumnElement[str]) -> Condition:
+    rows = document_index.alias()
+    refers = [rows.c.type == criterion.type, rows.c.name == criterion.name, rows.c.value == literal(f"{type}/") + id]
+    inner = [has(each, criterion.type, rows.c.id) for each in criterion.criteria]
+    return exists().where(*refers, _is_shown(criterion.type, rows.c.id), *inner)
+
+
+@has.register
+def _(criterion: AnyOf, type: str, id: ColumnElement[str]) -> Condition:
+    return or_(false(), *(has(each, type, id) for each in criterion.criteria))
+
+
+def _meeting_all(type: str, criteria: tuple[AnyCriterion, ...]) -> Subquery:
+    """The documents of a type that meet all criteria, each once."""
+    first, *others = criteria
+    ids = documents_that_meet(first, type).subquery()
+    same = and_(documents.c.type == type, documents.c.id == ids.c.id)
+    found = select(documents.c.id).distinct().select_from(ids.join(documents, same))
+    return found.where(*shown(type, False), *(has(each, type, documents.c.id) for each in others)).subquery()
+
+
+def _is_shown(type: str, id: ColumnElement[str]) -> Condition:
+    """Whether what a reference leads to may be told of."""
+    target = documents.alias()
+    there = [target.c.type == type, target.c.id == id, target.c.is_current]
+    return exists().where(*there, target.c.deleted.is_(False), target.c.silent.is_(False))
+
+
+def _row(rows: FromClause, type: str, id: ColumnElement[str], name: str, condition: Condition) -> Condition:
+    return exists().where(rows.c.type == type, rows.c.id == id, rows.c.name == name, condition)
+
+
+def _together(found: list[Select[Any]]) -> Select[Any] | None:
+    if len(found) < 2:
+        return found[0] if found else None
+    either = union_all(*found).subquery()
+    return select(either.c.id)
+
+
+def _one_of(rows: FromClause, criterion: Criterion) -> Condition:
+    test: Callable[[FromClause, str | None, str], Condition] = _starts if criterion.starts else _equals
+    return or_(false(), *(test(rows, system, value) for system, value in criterion.alternatives))
+
+
+def _equals(rows: FromClause, system: str | None, value: str) -> Condition:
+    same = rows.c.value == as_key(value)
+    return same if system is None else and_(same, rows.c.system == as_key(system))
+
+
+def _starts(rows: FromClause, system: str | None, value: str) -> Condition:
+    return and_(rows.c.value >= as_key(value), rows.c.value < as_key(value) + _LAST)
+
+
+def _in_interval(rows: FromClause, interval: Interval) -> Condition:
+    bounds = {
+        rows.c.low.__ge__: interval.from_,
+        rows.c.low.__lt__: interval.before,
+        rows.c.high.__gt__: interval.after,
+        rows.c.high.__le__: interval.to,
+        rows.c.code.__eq__: None if interval.code is None else as_key(interval.code),
+        rows.c.system.__eq__: None if interval.system is None else as_key(interval.system),
+    }
+    return and_(true(), *(compare(value) for compare, value in bounds.items() if value is not None))
