@@ -44,7 +44,7 @@ class _Packed:
 @dataclass(slots=True, kw_only=True)
 class Passage:
     """One ECG on its way. read: gives the recording, in the lane. digest: of its signal, where it is known. outbox: the
-    messages that the analysis sends out."""
+    messages that the analysis sends out. id, version: of the ECG as a resource, where they are given."""
 
     intake: Intake
     context: RequestContext
@@ -53,6 +53,8 @@ class Passage:
     read: Callable[[], Recording]
     digest: str | None = None
     outbox: Callable[[Analysis], tuple[QueueRow, ...]] = _nothing
+    id: str | None = None
+    version: int = 1
     _packing: Future[_Packed] | None = field(default=None, init=False)
 
     async def analysed(self) -> tuple[Analysis, Outputs]:
@@ -66,8 +68,9 @@ class Passage:
 
     def _packed(self, recording: Recording) -> _Packed:
         content = pack_and_hash(self.received.content)  # first: it leaves the lock to the lane
-        identity, at = str(self.intake.ids()), self.intake.clock()
-        return _Packed(content, ecg_document(recording, origin=self.origin, id=identity, at=at).packed())
+        identity, at = self.id or str(self.intake.ids()), self.intake.clock()
+        ecg = ecg_document(recording, origin=self.origin, id=identity, at=at, version=self.version)
+        return _Packed(content, ecg.packed())
 
     def _finish(self, recording: Recording, analysis: Analysis) -> Outputs:
         assert self._packing is not None, "the lane is told of the recording before it finishes"

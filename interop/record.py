@@ -15,19 +15,18 @@ import orjson
 from actions.analysis import Analysis, Mode
 from actions.ports import Ids
 from actions.serialize import to_json
-from audit.packed import Plain, pack_and_hash
+from audit.criteria import Criterion, Search
+from audit.packed import pack_and_hash
 from audit.records import (
     AcknowledgementState,
     AnalysisRow,
     AuditEntry,
     AuditEvent,
-    Criterion,
     Document,
     FeatureRow,
     ProcessingState,
     QueueRow,
     Received,
-    Search,
     UnitOfWork,
 )
 from inference.digest import signal_digest
@@ -37,8 +36,9 @@ from interop.feature_row import to_row
 from interop.resources.documents import Indexed, indexed
 from interop.resources.ecg_document import render_ecg
 from interop.resources.identifiers import Identifier
-from interop.resources.observation import ReceivedObservation, stored
+from interop.resources.observation import ReceivedObservation
 from interop.resources.origin import Origin
+from interop.resources.received import as_version
 from interop.resources.report import Rendered, render
 
 __all__ = [
@@ -49,6 +49,7 @@ __all__ = [
     "ecg_document",
     "prepare",
     "record",
+    "record_again",
     "record_unanalysed",
 ]
 
@@ -89,11 +90,12 @@ class Recorded:
     created: bool
 
 
-def ecg_document(recording: Recording, *, origin: Origin, id: str, at: datetime) -> Indexed:
+def ecg_document(recording: Recording, *, origin: Origin, id: str, at: datetime, version: int = 1) -> Indexed:
     """The ECG itself: as it came, or rendered where it came otherwise. It is the sender's, so never tagged silent. It
     needs no analysis. Pure."""
     if origin.observation is not None:
-        return _as_received(origin.observation, id, at)
+        received = origin.observation
+        return as_version(received.content, received.raw, id=id, version=version, at=at)
     subject, identifiers = origin.subject_reference(), origin.observation_identifiers
     resource, body = render_ecg(recording, id=id, subject=subject, identifiers=identifiers, issued=at)
     return indexed(resource, at, body)
@@ -143,12 +145,30 @@ def record(
     return recorded
 
 
+def record_again(
+    uow: UnitOfWork,
+    *,
+    analysis: Analysis,
+    received: Received,
+    origin: Origin,
+    prepared: Prepared,
+    before: Sequence[Identifier],
+) -> Recorded:
+    """Store the next version of an ECG and its analysis. prepared: with that version. before: the identifiers of the
+    version that it replaces. Raises Duplicate when an identifier is held by another ECG, VersionConflict."""
+    ecg = prepared.ecg.observation.document
+    held_before = [identifier.key for identifier in before]
+    keys = [identifier.key for identifier in _identifiers(origin)]
+    uow.documents.reclaim(IDENTIFIER_SCOPE, f"{ecg.type}/{ecg.id}", prepared.ecg.digest, keys, held_before)
+    return _new(uow, prepared, analysis, received, AcknowledgementState.NOT_OWED, None)
+
+
 def record_unanalysed(
-    uow: UnitOfWork, *, received: Received, observation: ReceivedObservation, ids: Ids, at: datetime
+    uow: UnitOfWork, *, received: Received, observation: ReceivedObservation, id: str, at: datetime
 ) -> tuple[Document, bool]:
-    """Store an Observation that is not analysed: one that is withdrawn, or no ECG. The second value is False when the
-    same one (identifier and content) was there already. Raises Duplicate like `record`."""
-    kept = _as_received(observation, str(ids()), at)
+    """Store an ECG that is not analysed, because it is withdrawn. The second value is False when the same one
+    (identifier and content) was there already. Raises Duplicate like `record`."""
+    kept = as_version(observation.content, observation.raw, id=id, version=1, at=at)
     digest = hashlib.sha256(observation.content).hexdigest()
     owner = _claim(uow, observation.identifiers, kept.document, digest)
     uow.inbox.add(received, ProcessingState.NOTHING_TO_ANALYSE, AcknowledgementState.NOT_OWED)
@@ -163,10 +183,6 @@ def record_unanalysed(
 def _identifiers(origin: Origin) -> tuple[Identifier, ...]:
     received = origin.observation.identifiers if origin.observation else ()
     return tuple(dict.fromkeys((*received, *origin.observation_identifiers)))
-
-
-def _as_received(observation: ReceivedObservation, id: str, at: datetime) -> Indexed:
-    return indexed(observation.raw | {"id": id}, at, Plain(stored(observation.content, id, 1, at)))
 
 
 def _claim(uow: UnitOfWork, identifiers: Sequence[Identifier], document: Document, digest: str) -> str | None:
@@ -220,7 +236,11 @@ def _create(uow: UnitOfWork, prepared: Prepared, *, silent: bool) -> None:
     rendered = prepared.rendered
     by_id = sorted(rendered.devices, key=lambda device: str(device["id"]))  # as in _claim
     devices = [rendered.as_document(device) for device in by_id if _is_new(uow, device["id"])]
-    shown = [(item.document, item.index) for item in (prepared.ecg.observation, *devices)]
+    ecg = prepared.ecg.observation
+    shown = [(item.document, item.index) for item in (ecg, *devices)]
+    if ecg.document.version > 1:
+        uow.documents.replace(ecg.document, ecg.index)
+        shown.pop(0)
     results = [(item.document, item.index) for item in rendered.owned]
     if silent:
         uow.documents.create_all(results, silent=True)

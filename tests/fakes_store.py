@@ -6,23 +6,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import cast
 
-from audit.records import (
-    ID,
-    AcknowledgementState,
-    AnalysisRow,
-    AuditEntry,
-    Document,
-    FeatureRow,
-    InboxRow,
-    IndexRow,
-    Page,
-    ProcessingState,
-    QueueRow,
-    QueueState,
-    Received,
-    Search,
-    UnitOfWork,
-)
+from audit.criteria import ID, IndexRow, Search
+from audit.records import AcknowledgementState, AnalysisRow, AuditEntry, Document, FeatureRow, InboxRow, Page, ProcessingState, QueueRow, QueueState, Received, UnitOfWork
 from inference.errors import Duplicate, NotFound
 
 

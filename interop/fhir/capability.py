@@ -7,9 +7,14 @@ from typing import Any
 import orjson
 
 from interop.fhir.negotiation import FHIR_JSON
-from interop.fhir.parameters import DEFINITIONS, INTERACTIONS, PARAMETERS, Interaction, Parameter
+from interop.fhir.parameters import INTERACTIONS, NOTES, TAG_NOTE, Interaction, parameters
+from interop.fhir.patch import MEDIA_TYPE as JSON_PATCH
+from interop.resources import conformance
+from interop.resources.index import TAG
+from interop.resources.search_parameters import SEARCH_PARAMETERS, Kind, SearchParameter
 
 FHIR_VERSION = "4.0.1"
+SYSTEM_INTERACTIONS = ("transaction", "batch")
 SOFTWARE = "ECG Clinical Action Recommender"
 DISCLAIMER = (
     "Decision support for 12-lead resting ECGs. Every result is preliminary, to be confirmed by a clinician, and names "
@@ -18,10 +23,15 @@ DISCLAIMER = (
 DOCUMENTATION = {
     "Observation": "12-lead ECG with one SampledData component a lead (LOINC 11524-6 or MDC 131328). A create answers "
     "when the DiagnosticReport and everything else are durable; its Link header leads to the report.",
-    "DiagnosticReport": "The analysis of one Observation; preliminary until over-read.",
+    "DiagnosticReport": "The analysis of one Observation; preliminary until a clinician over-reads it, by an "
+    "update or a patch with If-Match, the new status and resultsInterpreter.",
     "ServiceRequest": "A proposed action, intent proposal and status draft; nothing is ever ordered by itself.",
-    "Device": "The model that made a result.",
+    "Device": "The model that made a result, and devices of clients.",
     "Provenance": "Which model and rules made a result, out of what.",
+    "Patient": "Age and sex at the time of an ECG come from here, where the ECG does not bring its own Patient. This "
+    "service is a facade: it also takes ECGs of patients that it does not hold.",
+    "DocumentReference": "Documents of clients.",
+    "Task": "Work of clients on results.",
 }
 
 
@@ -37,7 +47,14 @@ def statement(base: str, version: str, date: datetime) -> bytes:
             "implementation": {"description": DISCLAIMER, "url": base},
             "fhirVersion": FHIR_VERSION,
             "format": [FHIR_JSON, "json"],
-            "rest": [{"mode": "server", "resource": [_resource(*entry) for entry in INTERACTIONS.items()]}],
+            "patchFormat": [JSON_PATCH],
+            "rest": [
+                {
+                    "mode": "server",
+                    "resource": [_resource(*entry) for entry in INTERACTIONS.items()],
+                    "interaction": [{"code": code} for code in SYSTEM_INTERACTIONS],
+                }
+            ],
         }
     )
 
@@ -45,22 +62,37 @@ def statement(base: str, version: str, date: datetime) -> bytes:
 def _resource(type: str, interactions: Sequence[Interaction]) -> dict[str, Any]:
     resource: dict[str, Any] = {
         "type": type,
+        "supportedProfile": conformance.supported_profiles(type),
         "documentation": DOCUMENTATION[type],
         "interaction": [{"code": interaction} for interaction in interactions],
         "versioning": "versioned",
         "readHistory": True,
+        "updateCreate": Interaction.UPDATE in interactions and Interaction.CREATE in interactions,
+        "conditionalCreate": Interaction.CREATE in interactions,
         "conditionalRead": "full-support",
-        "searchParam": [_search_parameter(parameter) for parameter in PARAMETERS[type]],
+        "conditionalUpdate": Interaction.UPDATE in interactions,
+        "conditionalDelete": "single" if Interaction.DELETE in interactions else "not-supported",
+        "referencePolicy": ["literal", "logical"],
+        "searchInclude": _includes(type),
+        "searchRevInclude": [include for other in SEARCH_PARAMETERS for include in _reverse_includes(other, type)],
+        "searchParam": [_search_parameter(type, found) for found in parameters(type).values()],
     }
-    if Interaction.CREATE in interactions:
-        resource["conditionalCreate"] = True
-    return resource
+    return {name: value for name, value in resource.items() if value != []}
 
 
-def _search_parameter(parameter: Parameter) -> dict[str, str]:
-    return {
-        "name": parameter.name,
-        "definition": f"{DEFINITIONS}/{parameter.definition}",
-        "type": parameter.kind,
-        "documentation": parameter.documentation,
-    }
+def _includes(type: str) -> list[str]:
+    return [f"{type}:{one.name}" for one in _references(type)]
+
+
+def _reverse_includes(other: str, type: str) -> list[str]:
+    return [f"{other}:{one.name}" for one in _references(other) if not one.targets or type in one.targets]
+
+
+def _references(type: str) -> list[SearchParameter]:
+    return [one for one in SEARCH_PARAMETERS[type].values() if one.kind is Kind.REFERENCE]
+
+
+def _search_parameter(type: str, found: SearchParameter) -> dict[str, str]:
+    note = TAG_NOTE if found.name == TAG else NOTES.get((type, found.name))
+    described = {"name": found.name, "definition": found.url, "type": found.kind.value}
+    return described | ({"documentation": note} if note else {})

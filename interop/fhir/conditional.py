@@ -1,64 +1,61 @@
-"""Is this Observation here already? By `If-None-Exist` (FHIR R4 http.html#ccreate) or by its own identifiers."""
+"""Which resource is meant by a condition instead of an id (FHIR R4 http.html sections 3.1.0.8.1, 3.1.0.4.3 and
+3.1.0.7.1), and which ECG by its own identifiers.
+
+Conditional changes of one type are made one after the other, across all processes, and look for matches only when it is
+their turn: so of eight that come at once with the same condition, one creates.
+"""
 
 from collections.abc import Sequence
 from urllib.parse import parse_qsl
 
-from audit.records import Criterion, Document, Documents, Search
-from inference.errors import Duplicate, InvalidContent, MultipleMatches, SearchInvalid
+from audit.criteria import Criterion, Search, Total
+from audit.records import Document, Documents
+from inference.errors import Duplicate, MultipleMatches, SearchInvalid
 from interop.fhir.search import parse
 from interop.record import IDENTIFIER_SCOPE
 from interop.resources.identifiers import Identifier
 
 TYPE = "Observation"
 IDENTIFIER = "identifier"
-HEADER = "If-None-Exist"
 
 
-def condition(header: str | None, own: Sequence[Identifier], base: str) -> Criterion | None:
-    """The criterion of the header, None without one.
-
-    It must be one identifier (system|value), and one that the Observation itself carries: only then does the unique
-    claim on identifiers make the condition exact when several requests come at once, and a repetition find the first.
-    Raises SearchInvalid, InvalidContent.
-    """
-    if header is None:
-        return None
-    query = parse(TYPE, parse_qsl(header.strip().removeprefix("?"), keep_blank_values=True), base, strict=True)
-    criteria = query.search.criteria
-    if [c.name for c in criteria] != [IDENTIFIER] or len(criteria[0].alternatives) != 1:
-        raise SearchInvalid(f"{HEADER} must be one {IDENTIFIER}=system|value", element=HEADER)
-    ((system, value),) = criteria[0].alternatives
-    if not any(one.value == value and system in (None, one.system or "") for one in own):
-        raise InvalidContent(
-            f"the identifier of {HEADER} is none of the Observation's own", element=f"{TYPE}.identifier"
-        )
-    return criteria[0]
+def condition(type: str, query: str, base: str, now: float) -> Search:
+    """The search that a condition means. query: `name=value&...`, of a header or a URL. Raises SearchInvalid, also for
+    parameters that we do not know: a condition that is only half understood would change the wrong resource."""
+    pairs = parse_qsl(query.strip().rpartition("?")[2], keep_blank_values=True)
+    search = parse(type, pairs, base, now=now, strict=True).search
+    if not search.criteria:
+        raise SearchInvalid("a condition needs a parameter that narrows it down")
+    return Search(type=type, criteria=search.criteria, count=2, include_silent=True, total=Total.NONE)
 
 
-def matching(documents: Documents, criterion: Criterion) -> Document | None:
-    """The one Observation that meets a condition. Raises MultipleMatches."""
-    page = documents.search(Search(type=TYPE, criteria=(criterion,), count=2, include_silent=True))
-    if page.total > 1:
-        raise MultipleMatches(f"{page.total} Observations meet {HEADER}")
-    return page.documents[0] if page.documents else None
+def matching(documents: Documents, search: Search) -> Document | None:
+    """The one resource that meets a condition. Raises MultipleMatches."""
+    found = documents.search(search).documents
+    if len(found) > 1:
+        raise MultipleMatches(f"several {search.type} resources meet the condition")
+    return found[0] if found else None
+
+
+def matching_alone(documents: Documents, search: Search) -> Document | None:
+    """The same in a transaction that changes: nobody else changes by a condition of this type until it ends."""
+    documents.alone(f"conditional {search.type}")
+    return matching(documents, search)
 
 
 def holder(documents: Documents, identifiers: Sequence[Identifier]) -> Document | None:
-    """The Observation that holds all of these identifiers, None if nobody holds any. Raises Duplicate in between."""
-    # Nearly always nobody does, and the claims say so at a tenth of the cost of a search.
-    if not any(documents.owner(IDENTIFIER_SCOPE, identifier.key) for identifier in identifiers):
-        return None
-    found = [_with(documents, identifier) for identifier in identifiers]
-    held = {document.id: document for document in found if document is not None}
+    """The ECG that holds all of these identifiers, None if nobody holds any. Raises Duplicate in between."""
+    owners = {documents.owner(IDENTIFIER_SCOPE, identifier.key) for identifier in identifiers}
+    held = owners - {None}
     if not held:
         return None
-    if len(held) > 1 or None in found:
+    if len(owners) > 1:
         raise Duplicate("some of the identifiers belong to other ECGs", element=f"{TYPE}.identifier")
-    return next(iter(held.values()))
+    (owner,) = held
+    assert owner is not None
+    return documents.newest(TYPE, owner.partition("/")[2])
 
 
-def _with(documents: Documents, identifier: Identifier) -> Document | None:
-    alternative = (identifier.system or "", identifier.value)
-    criterion = Criterion(name=IDENTIFIER, alternatives=(alternative,))
-    page = documents.search(Search(type=TYPE, criteria=(criterion,), count=1, include_silent=True))
-    return page.documents[0] if page.documents else None
+def referring(type: str, name: str, reference: str) -> Search:
+    """The resources of a type that refer to another."""
+    return Search(type=type, criteria=(Criterion(name=name, alternatives=((None, reference),)),), count=1)

@@ -33,10 +33,16 @@ class Return(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """The Prefer header. strict: unknown search parameters are an error instead of a warning."""
+    """The Prefer header. stated: what is to be returned, None where that is left to us. strict: unknown search
+    parameters are an error instead of a warning."""
 
-    returned: Return = Return.REPRESENTATION
+    stated: Return | None = None
     strict: bool = False
+
+    @property
+    def returned(self) -> Return:
+        """What a change of one resource answers with."""
+        return self.stated or Return.REPRESENTATION
 
 
 def check_content_type(header: str | None) -> None:
@@ -67,8 +73,8 @@ def preferences(header: str | None) -> Preferences:
     """The Prefer header. What we do not know is ignored, as RFC 7240 section 2 says."""
     tokens = [part.strip().partition("=") for part in (header or "").replace(";", ",").split(",")]
     values = {name.strip().lower(): value.strip().strip('"') for name, _, value in tokens}
-    returned = next((r for r in Return if r.lower() == values.get("return", "").lower()), Return.REPRESENTATION)
-    return Preferences(returned, strict=values.get("handling", "").lower() == "strict")
+    stated = next((r for r in Return if r.lower() == values.get("return", "").lower()), None)
+    return Preferences(stated, strict=values.get("handling", "").lower() == "strict")
 
 
 def _offered(text: str) -> str | None:

@@ -1,39 +1,17 @@
-"""Which resource types are served, what can be done with each, and what it can be searched by.
+"""Which resource types are served, what can be done with each, and what a search may ask of it.
 
-The routes, the search and the CapabilityStatement are all made from these tables, so they cannot disagree. Parameter
-types and definitions: FHIR R4, search parameter registry.
+The routes, the search and the CapabilityStatement are all made from these tables, so they cannot disagree. The
+parameters of each type are in `interop.resources.search_parameters`; here are those of every type.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 
+from audit.criteria import ID, LAST_UPDATED
+from interop.resources.index import TAG
+from interop.resources.search_parameters import SEARCH_PARAMETERS, Kind, SearchParameter
+
 DEFINITIONS = "http://hl7.org/fhir/SearchParameter"
-
-
-class Kind(StrEnum):
-    """FHIR's types of search parameters, as far as they are served."""
-
-    TOKEN = "token"
-    REFERENCE = "reference"
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """A search parameter. definition: the last part of its canonical URL. target: the type that a bare id stands for.
-    index: the name of the index rows it looks at, where that is not its own."""
-
-    name: str
-    kind: Kind
-    definition: str
-    documentation: str
-    target: str | None = None
-    index: str | None = None
-
-    @property
-    def row_name(self) -> str:
-        """`audit.records.IndexRow.name` that it is matched with."""
-        return self.index or self.name
 
 
 class Interaction(StrEnum):
@@ -42,77 +20,69 @@ class Interaction(StrEnum):
     CREATE = "create"
     READ = "read"
     VREAD = "vread"
+    UPDATE = "update"
+    PATCH = "patch"
+    DELETE = "delete"
+    HISTORY_INSTANCE = "history-instance"
+    HISTORY_TYPE = "history-type"
     SEARCH = "search-type"
 
 
-READING = (Interaction.READ, Interaction.VREAD, Interaction.SEARCH)
+READING = (
+    Interaction.READ,
+    Interaction.VREAD,
+    Interaction.HISTORY_INSTANCE,
+    Interaction.HISTORY_TYPE,
+    Interaction.SEARCH,
+)
+CHANGING = (Interaction.CREATE, Interaction.UPDATE, Interaction.PATCH, Interaction.DELETE)
 
 INTERACTIONS: Mapping[str, tuple[Interaction, ...]] = {
-    "Observation": (Interaction.CREATE, *READING),
-    "DiagnosticReport": READING,
-    "ServiceRequest": READING,
-    "Device": READING,
-    "Provenance": READING,
+    "Patient": (*CHANGING, *READING),
+    "Observation": (*CHANGING, *READING),
+    # Reports are made here; clients over-read them.
+    "DiagnosticReport": (Interaction.UPDATE, Interaction.PATCH, *READING),
+    "ServiceRequest": (*CHANGING, *READING),
+    "Device": (*CHANGING, *READING),
+    "Provenance": (Interaction.CREATE, *READING),
+    "DocumentReference": (*CHANGING, *READING),
+    "Task": (*CHANGING, *READING),
 }
 
-_EVERYWHERE = (
-    Parameter("_id", Kind.TOKEN, "Resource-id", "The id that this server gave the resource"),
-    Parameter("_tag", Kind.TOKEN, "Resource-tag", "`silent` finds what was analysed in silent mode, else left out"),
-)
+
+def _everywhere(name: str, kind: Kind, definition: str) -> SearchParameter:
+    return SearchParameter(name=name, kind=kind, paths=(), url=f"{DEFINITIONS}/{definition}", row_name=name)
 
 
-def _token(name: str, definition: str, documentation: str) -> Parameter:
-    return Parameter(name, Kind.TOKEN, definition, documentation)
-
-
-def _subject(definition: str) -> tuple[Parameter, Parameter]:
-    return (
-        Parameter("subject", Kind.REFERENCE, definition, "The patient, as the sender referred to them", "Patient"),
-        Parameter("patient", Kind.REFERENCE, "clinical-patient", "The same as subject", "Patient", index="subject"),
-    )
-
-
-PARAMETERS: Mapping[str, tuple[Parameter, ...]] = {
-    "Observation": (
-        *_EVERYWHERE,
-        _token("identifier", "clinical-identifier", "Business identifier that the sender gave"),
-        *_subject("Observation-subject"),
-        _token("code", "clinical-code", "LOINC 11524-6 for ECGs; the codes of measurements"),
-        _token("status", "Observation-status", "As the sender stated it; preliminary for measurements"),
-        Parameter(
-            "derived-from", Kind.REFERENCE, "Observation-derived-from", "The ECG it was measured on", "Observation"
-        ),
-    ),
-    "DiagnosticReport": (
-        *_EVERYWHERE,
-        _token("identifier", "clinical-identifier", "Placer (OBR-2) or filler (OBR-3) order number"),
-        *_subject("DiagnosticReport-subject"),
-        Parameter("result", Kind.REFERENCE, "DiagnosticReport-result", "The Observation analysed", "Observation"),
-        Parameter("based-on", Kind.REFERENCE, "DiagnosticReport-based-on", "The order", "ServiceRequest"),
-        _token("code", "clinical-code", "LOINC 11524-6"),
-        _token("status", "DiagnosticReport-status", "preliminary or cancelled"),
-        _token("conclusion", "DiagnosticReport-conclusion", "SNOMED CT code of a finding"),
-    ),
-    "ServiceRequest": (
-        *_EVERYWHERE,
-        *_subject("ServiceRequest-subject"),
-        _token("code", "clinical-code", "SNOMED CT code of the action, where it has one"),
-        _token("priority", "ServiceRequest-priority", "stat, urgent or routine"),
-        _token("status", "ServiceRequest-status", "draft"),
-        _token("intent", "ServiceRequest-intent", "proposal"),
-    ),
-    "Device": (*_EVERYWHERE, _token("identifier", "Device-identifier", "Name, version and checksum of the model")),
-    "Provenance": (
-        *_EVERYWHERE,
-        Parameter("target", Kind.REFERENCE, "Provenance-target", "What was made", "DiagnosticReport"),
-    ),
+EVERYWHERE: Mapping[str, SearchParameter] = {
+    ID: _everywhere(ID, Kind.TOKEN, "Resource-id"),
+    LAST_UPDATED: _everywhere(LAST_UPDATED, Kind.DATE, "Resource-lastUpdated"),
+    TAG: _everywhere(TAG, Kind.TOKEN, "Resource-tag"),
 }
+
+# What a client may wonder about; the registry says the rest.
+NOTES: Mapping[tuple[str, str], str] = {
+    ("Observation", "code"): "LOINC 11524-6 for ECGs; the codes of measurements",
+    ("Observation", "status"): "As the sender stated it; preliminary for measurements",
+    ("DiagnosticReport", "identifier"): "Placer (OBR-2) or filler (OBR-3) order number",
+    ("DiagnosticReport", "result"): "The ECG that was analysed, and what was measured on it",
+    ("ServiceRequest", "reason"): "The report that proposes the action",
+    ("Device", "identifier"): "Of a model: its name, version and checksum",
+}
+TAG_NOTE = "`silent` finds what was analysed in silent mode, else left out"
 
 # Parameters of the search itself, and of the answer.
-COUNT, CURSOR = "_count", "_cursor"
-GENERAL = frozenset({COUNT, CURSOR, "_format", "_pretty"})
+COUNT, CURSOR, SORT, TOTAL, INCLUDE, REVINCLUDE = "_count", "_cursor", "_sort", "_total", "_include", "_revinclude"
+SUMMARY, ELEMENTS, FORMAT, PRETTY = "_summary", "_elements", "_format", "_pretty"
+OF_THE_ANSWER = frozenset({SUMMARY, ELEMENTS, FORMAT, PRETTY})
+GENERAL = frozenset({COUNT, CURSOR, SORT, TOTAL, INCLUDE, REVINCLUDE, *OF_THE_ANSWER})
 
 
-def parameter(type: str, name: str) -> Parameter | None:
+def parameters(type: str) -> Mapping[str, SearchParameter]:
+    """Every parameter that a type can be searched by."""
+    return {**EVERYWHERE, **SEARCH_PARAMETERS[type]}
+
+
+def parameter(type: str, name: str) -> SearchParameter | None:
     """The parameter of a type, None when it has no such."""
-    return next((found for found in PARAMETERS[type] if found.name == name), None)
+    return EVERYWHERE.get(name) or SEARCH_PARAMETERS[type].get(name)

@@ -1,6 +1,6 @@
 """Everything under `/fhir`: the served interactions, and a clear answer to every other request."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NoReturn
 
@@ -8,17 +8,20 @@ from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
 
 from inference.errors import NotFound, UnknownResourceType
-from interop.fhir import capability, reading
-from interop.fhir.create import Create, add_route
+from interop.fhir import capability, changing, reading, transaction
+from interop.fhir.changing import METHODS as CHANGING
+from interop.fhir.changing import Changing
 from interop.fhir.exchange import PREFIX, Exchange
+from interop.fhir.interactions import Interactions
 from interop.fhir.negotiation import FHIR_JSON
 from interop.fhir.parameters import INTERACTIONS, Interaction
 from interop.fhir.reading import Reading
+from interop.fhir.transaction import Bundles
 from interop.intake import Intake
 from interop.settings import Settings
 
-# Paths that are no resource type. The base itself would take batches and system searches, which are not supported.
-EXTRA: Mapping[str, tuple[str, ...]] = {"": (), "metadata": ("GET",)}
+# Paths that are no resource type.
+EXTRA: Mapping[str, tuple[str, ...]] = {"": ("POST",), "metadata": ("GET",)}
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
@@ -31,8 +34,10 @@ def router(intake: Intake, settings: Settings, *, version: str, started: datetim
         exchange = Exchange.of(request, settings)
         return exchange.answer(capability.statement(exchange.base, version, started))
 
-    add_route(routes, Create(intake, settings))
-    reading.add_routes(routes, Reading(intake, settings))
+    interactions, reader = Interactions(intake, settings.http_max_bytes), Reading(intake, settings)
+    reading.add_routes(routes, reader)
+    changing.add_routes(routes, Changing(intake, settings, interactions))
+    transaction.add_route(routes, Bundles(intake, settings, interactions, reader))
 
     # The last two: they catch what no route above took.
     routes.add_api_route("", _not_served, methods=list(METHODS), include_in_schema=False)
@@ -62,15 +67,23 @@ def _allowed(first: str, rest: tuple[str, ...]) -> tuple[str, ...] | None:
     """The methods of `[base]/first/rest...`; None where there is nothing."""
     if first in EXTRA:
         return None if rest else EXTRA[first]
+    interactions = INTERACTIONS[first]
     match rest:
         case ():
-            return ("GET", "POST") if Interaction.CREATE in INTERACTIONS[first] else ("GET",)
+            return ("GET", *_changing(interactions, Interaction.CREATE), *_changing(interactions, *BY_CONDITION))
         case ("_search",):
             return ("POST",)
-        case ("_history",) | (_, "_history"):
-            return ()
         case ("",) | ("", *_):
             return None
-        case (_,) | (_, "_history", _):
+        case ("_history",) | (_, "_history") | (_, "_history", _):
             return ("GET",)
+        case (_,):
+            return ("GET", *_changing(interactions, *BY_CONDITION))
     return None
+
+
+BY_CONDITION = (Interaction.UPDATE, Interaction.PATCH, Interaction.DELETE)
+
+
+def _changing(interactions: Sequence[Interaction], *wanted: Interaction) -> tuple[str, ...]:
+    return tuple(CHANGING[one].value for one in wanted if one in interactions)

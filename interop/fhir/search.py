@@ -1,131 +1,227 @@
-"""A FHIR search as `audit.records.Search`, and its answer as a searchset Bundle (FHIR R4 search.html).
+"""A FHIR search as `audit.criteria.Search` (FHIR R4 search.html).
 
-References: `subject=1`, `subject=Patient/1` and `subject=Patient:1` forms are made one; an absolute URL is looked up as
-it was given, and without our own base where it has it. Unknown parameters become a warning in the Bundle, or an error
-when the client prefers strict handling; an unknown modifier is always an error, as section 3.1.1.4.5 demands.
+Unknown parameters become a warning in the answer, or an error when the client prefers strict handling; an unknown
+modifier is always an error, as section 3.1.1.4.5 demands.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
-from urllib.parse import urlencode
+from typing import Any, TypeVar
 
-import orjson
-
-from audit.records import Criterion, Document, Page, Search
+from audit.criteria import (
+    LAST_UPDATED,
+    NEWEST_FIRST,
+    AnyCriterion,
+    AnyOf,
+    Criterion,
+    Include,
+    Linked,
+    LinkedFrom,
+    Order,
+    Search,
+    Total,
+)
 from inference.errors import SearchInvalid
-from interop.fhir.outcome import Issue, outcome
-from interop.fhir.parameters import COUNT, CURSOR, GENERAL, PARAMETERS, Kind, Parameter, parameter
+from interop.fhir.parameters import (
+    COUNT,
+    CURSOR,
+    GENERAL,
+    INCLUDE,
+    OF_THE_ANSWER,
+    REVINCLUDE,
+    SORT,
+    SUMMARY,
+    TOTAL,
+    parameter,
+    parameters,
+)
+from interop.fhir.values import Asked, criterion
+from interop.resources.codes import SILENT
+from interop.resources.index import TAG
+from interop.resources.search_parameters import SEARCH_PARAMETERS, Kind, SearchParameter
 
 DEFAULT_COUNT = 50
 # An ECG Observation is 300 kB; a page of these is the most that a client should get at once.
 MAX_COUNT = 200
-SILENT = "silent"
+# The database joins once for each; nobody who looks for something needs more.
+MAX_PARAMETERS = 30
+HAS = "_has"
 
 Pairs = Sequence[tuple[str, str]]
-Alternative = tuple[str | None, str]
-
-_SEPARATOR = re.compile(r"(?<!\\),")
-_PIPE = re.compile(r"(?<!\\)\|")
-_ESCAPED = re.compile(r"\\([,|$\\])")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A parsed search. understood: the parameters that were used, for the self link. unknown: names that were not."""
+    """A parsed search. understood: the parameters that were used, for the self link. ignored: what was not used, and
+    why."""
 
     search: Search
     understood: tuple[tuple[str, str], ...]
-    unknown: tuple[str, ...]
+    ignored: tuple[str, ...]
+
+    @property
+    def counts_only(self) -> bool:
+        """Whether no resources are wanted."""
+        return self.search.count == 0
 
 
-def parse(type: str, pairs: Pairs, base: str, *, strict: bool = False) -> Query:
-    """The search for the parameters of a URL or a form. base: our own, `.../fhir`.
+class _Unknown(Exception):
+    """A parameter that we do not have."""
+
+
+@dataclass(slots=True)
+class _Reading:
+    """One search while it is read."""
+
+    type: str
+    base: str
+    now: float
+
+    def criterion(self, name: str, value: str, type: str | None = None) -> AnyCriterion:
+        """Raises _Unknown, SearchInvalid."""
+        of = type or self.type
+        if name.partition(":")[0] == HAS:
+            return self._reverse(name, value, of)
+        head, dot, chained = name.partition(".")
+        plain, _, modifier = head.partition(":")
+        found = parameter(of, plain)
+        if found is None:
+            raise _Unknown(name)
+        if dot:
+            return self._chain(found, modifier, chained, value)
+        return criterion(Asked(found=found, modifier=modifier, value=value, base=self.base, now=self.now))
+
+    def _chain(self, found: SearchParameter, modifier: str, chained: str, value: str) -> AnyCriterion:
+        """`subject:Patient.family`: what it refers to has a family name. One level deep."""
+        if found.kind is not Kind.REFERENCE:
+            raise SearchInvalid(f"{found.name} is no reference: nothing can be chained to it", element=found.name)
+        if "." in chained or chained.startswith(HAS):
+            raise SearchInvalid(f"{found.name}.{chained}: chains are supported one level deep", element=found.name)
+        name = chained.partition(":")[0]
+        types = [modifier] if modifier else [of for of in found.targets or SEARCH_PARAMETERS if of in SEARCH_PARAMETERS]
+        served = [of for of in types if of in SEARCH_PARAMETERS and parameter(of, name)]
+        if not served:
+            raise SearchInvalid(
+                f"{found.name}.{chained}: none of its targets here can be searched so", element=found.name
+            )
+        ways: list[AnyCriterion] = [
+            Linked(name=found.row_name, type=of, criteria=(self.criterion(chained, value, of),)) for of in served
+        ]
+        if chained == "identifier":  # as well where the reference itself carries it, and we hold no such resource
+            asked = Asked(found=found, modifier="identifier", value=value, base=self.base, now=self.now)
+            ways.append(criterion(asked))
+        return ways[0] if len(ways) == 1 else AnyOf(criteria=tuple(ways))
+
+    def _reverse(self, name: str, value: str, type: str) -> AnyCriterion:
+        """`_has:Observation:patient:code`: an Observation with that code refers to it by `patient`. One level deep."""
+        parts = name.split(":", 3)
+        if len(parts) != 4 or parts[3].startswith(HAS) or "." in parts[3]:
+            raise SearchInvalid(f"{name[:80]}: _has:Type:reference:parameter is supported", element=HAS)
+        _, of, reference, inner = parts
+        found = parameter(of, reference) if of in SEARCH_PARAMETERS else None
+        if found is None or found.kind is not Kind.REFERENCE or (found.targets and type not in found.targets):
+            raise SearchInvalid(f"{name[:80]}: no {of[:40]} here refers to a {type} by that", element=HAS)
+        try:
+            return LinkedFrom(name=found.row_name, type=of, criteria=(self.criterion(inner, value, of),))
+        except _Unknown:
+            raise SearchInvalid(f"{name[:80]}: {_offer(of)}", element=HAS) from None
+
+    def order(self, text: str) -> tuple[Order, ...]:
+        """Raises _Unknown."""
+        return tuple(self._order(part.strip()) for part in text.split(",") if part.strip()) or NEWEST_FIRST
+
+    def _order(self, part: str) -> Order:
+        name = part.removeprefix("-")
+        found = parameter(self.type, name)
+        if found is None or name == TAG:
+            raise _Unknown(f"{SORT}={part}")
+        ranges = found.kind.ranges and name != LAST_UPDATED
+        return Order(name=found.row_name, descending=part.startswith("-"), ranges=ranges)
+
+    def includes(self, text: str, *, reverse: bool) -> tuple[Include, ...]:
+        """`Type:parameter`, `Type:parameter:Target`, `Type:*`. Raises _Unknown."""
+        of, _, rest = text.partition(":")
+        name, _, target = rest.partition(":")
+        references = {one.name: one for one in SEARCH_PARAMETERS.get(of, {}).values() if one.kind is Kind.REFERENCE}
+        found = list(references.values()) if name == "*" else [references[name]] if name in references else []
+        if not found or (not reverse and of != self.type):
+            raise _Unknown(f"{REVINCLUDE if reverse else INCLUDE}={text}")
+        rows = dict.fromkeys(one.row_name for one in found)
+        return tuple(Include(type=of, name=row, target=target or None, reverse=reverse) for row in rows)
+
+
+def parse(type: str, pairs: Pairs, base: str, *, now: float, strict: bool = False) -> Query:
+    """The search for the parameters of a URL or a form. base: our own, `.../fhir`. now: microseconds, for `ap`.
 
     Raises SearchInvalid for values and modifiers that cannot be used, and for unknown names when strict.
     """
     given = [(name, value) for name, value in pairs if value]
-    known = [(name, value) for name, value in given if name in GENERAL or parameter(type, _split(name)[0])]
-    unknown = tuple(dict.fromkeys(name for name, value in given if (name, value) not in known))
-    if unknown and strict:
-        raise SearchInvalid(f"{type} cannot be searched by {', '.join(unknown)}; {_offer(type)}", element=unknown[0])
-    criteria = [_criterion(type, name, value, base) for name, value in known if name not in GENERAL]
-    general = {name: value for name, value in known if name in GENERAL}
+    if len(given) > MAX_PARAMETERS:
+        raise SearchInvalid(f"{len(given)} parameters; {MAX_PARAMETERS} are the most")
+    reading, ignored, understood = _Reading(type, base, now), [], []
+    criteria: list[AnyCriterion] = []
+    includes: list[Include] = []
+    order: tuple[Order, ...] = NEWEST_FIRST
+    for name, value in given:
+        try:
+            if name == SORT:
+                order = reading.order(value)
+            elif name in (INCLUDE, REVINCLUDE):
+                includes += reading.includes(value, reverse=name == REVINCLUDE)
+            elif name not in GENERAL:
+                criteria.append(reading.criterion(name, value))
+            understood.append((name, value))
+        except _Unknown as unknown:
+            ignored.append(str(unknown))
+    if ignored and strict:
+        raise SearchInvalid(f"{type} cannot be searched by {', '.join(ignored)}; {_offer(type)}", element=ignored[0])
+    general = {name: value for name, value in understood if name in GENERAL}
     search = Search(
         type=type,
         criteria=tuple(criteria),
-        count=_count(general.get(COUNT)),
+        order=order,
+        count=0 if general.get(SUMMARY) == "count" else count_of(general.get(COUNT)),
         after=general.get(CURSOR),
-        include_silent=any(_asks_for_silent(c) for c in criteria),
+        include_silent=any(_asks_for_silent(each) for each in criteria),
+        includes=tuple(includes),
+        total=_total(general),
     )
-    return Query(search, tuple(known), unknown)
+    return Query(search, tuple(understood), tuple(dict.fromkeys(ignored)))
 
 
-def bundle(query: Query, page: Page, base: str) -> bytes:
-    """The searchset Bundle of one page. The documents go in as the bytes that are stored."""
-    url = f"{base}/{query.search.type}"
-    document: dict[str, Any] = {
-        "resourceType": "Bundle",
-        "type": "searchset",
-        "total": page.total,
-        "link": [_link("self", url, query.understood)],
-    }
-    if page.next is not None and query.search.count:
-        others = [(name, value) for name, value in query.understood if name != CURSOR]
-        document["link"].append(_link("next", url, [*others, (CURSOR, page.next)]))
-    entries = [_match(stored, base) for stored in page.documents]
-    if query.unknown:
-        entries.append(_warning(query))
-    if entries:  # FHIR has no empty lists
-        document["entry"] = entries
-    return orjson.dumps(document)
+def described(query: Query) -> Iterable[str]:
+    """What was not used of a search, in words."""
+    offer = _offer(query.search.type)
+    return [f"{query.search.type} cannot be searched by {name}, which was ignored; {offer}" for name in query.ignored]
 
 
-def _criterion(type: str, name: str, value: str, base: str) -> Criterion:
-    plain, modifier = _split(name)
-    found = parameter(type, plain)
-    assert found is not None  # `parse` let only these through
-    readers = {Kind.TOKEN: _token, Kind.REFERENCE: _reference}
-    parts = [part for part in _SEPARATOR.split(value) if part]
-    alternatives = [a for part in parts for a in readers[found.kind](found, modifier, part, base)]
-    if not alternatives:
-        raise SearchInvalid(f"{name} has no value", element=name)
-    return Criterion(name=_row_name(found, modifier), alternatives=tuple(alternatives))
+def of_the_answer(pairs: Pairs) -> dict[str, str]:
+    """The parameters that say how the answer is written."""
+    return {name: value for name, value in pairs if name in OF_THE_ANSWER and value}
 
 
-def _row_name(found: Parameter, modifier: str) -> str:
-    return f"{found.row_name}:identifier" if modifier == "identifier" else found.row_name
+def _asks_for_silent(asked: Any) -> bool:
+    return (
+        isinstance(asked, Criterion)
+        and asked.name == TAG
+        and not asked.negated
+        and any(value == SILENT for _, value in asked.alternatives)
+    )
 
 
-def _token(found: Parameter, modifier: str, text: str, base: str) -> Iterable[Alternative]:
-    """`system|code`, `|code` (no system), `code` (any system)."""
-    if modifier:
-        raise SearchInvalid(f"modifier :{modifier} of {found.name} is not supported", element=found.name)
-    system, pipe, value = _at_pipe(text)
-    if not value:
-        raise SearchInvalid(f"{found.name} needs a value after the |", element=found.name)
-    return [(system if pipe else None, value)]
+def _total(general: dict[str, str]) -> Total:
+    if general.get(SUMMARY) == "count" or general.get(COUNT) == "0":
+        return Total.ACCURATE
+    text = general.get(TOTAL, Total.CHEAP.value)
+    try:
+        return Total(text)
+    except ValueError:
+        raise SearchInvalid(f"{TOTAL} is none, estimate or accurate", element=TOTAL) from None
 
 
-def _reference(found: Parameter, modifier: str, text: str, base: str) -> Iterable[Alternative]:
-    """`id`, `Type/id` or a URL; by `:identifier` the token of a reference without a target."""
-    if modifier == "identifier":
-        return _token(found, "", text, base)
-    if modifier and not modifier[0].isupper():
-        raise SearchInvalid(f"modifier :{modifier} of {found.name} is not supported", element=found.name)
-    value = _unescaped(text)
-    ours = value.removeprefix(f"{base}/")
-    if "/" not in ours and ":" not in ours:
-        return [(None, f"{modifier or found.target}/{ours}")]
-    return [(None, form) for form in dict.fromkeys((ours, value))]
-
-
-def _asks_for_silent(criterion: Criterion) -> bool:
-    return criterion.name == "_tag" and any(value == SILENT for _, value in criterion.alternatives)
-
-
-def _count(text: str | None) -> int:
+def count_of(text: str | None) -> int:
+    """How many entries a page has, by `_count`. Raises SearchInvalid."""
     if text is None:
         return DEFAULT_COUNT
     if not (text.isascii() and text.isdigit()):
@@ -133,43 +229,5 @@ def _count(text: str | None) -> int:
     return min(int(text[:9]), MAX_COUNT)
 
 
-def _split(name: str) -> tuple[str, str]:
-    """`subject:Patient` -> its name and its modifier."""
-    plain, _, modifier = name.partition(":")
-    return plain, modifier
-
-
-def _at_pipe(text: str) -> tuple[str, bool, str]:
-    parts = _PIPE.split(text, maxsplit=1)
-    return ("", False, _unescaped(text)) if len(parts) == 1 else (_unescaped(parts[0]), True, _unescaped(parts[1]))
-
-
-def _unescaped(text: str) -> str:
-    return _ESCAPED.sub(r"\1", text)
-
-
 def _offer(type: str) -> str:
-    return f"known are {', '.join(found.name for found in PARAMETERS[type])}"
-
-
-def _link(relation: str, url: str, pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    query = urlencode(list(pairs))
-    return {"relation": relation, "url": f"{url}?{query}" if query else url}
-
-
-def _match(stored: Document, base: str) -> dict[str, Any]:
-    return {
-        "fullUrl": f"{base}/{stored.type}/{stored.id}",
-        "resource": orjson.Fragment(stored.content),
-        "search": {"mode": "match"},
-    }
-
-
-def _warning(query: Query) -> dict[str, Any]:
-    searched = query.search.type
-    offer = _offer(searched)
-    issues = [
-        Issue("warning", "not-supported", f"{searched} cannot be searched by {name}, which was ignored; {offer}")
-        for name in query.unknown
-    ]
-    return {"resource": outcome(*issues), "search": {"mode": "outcome"}}
+    return f"known are {', '.join(sorted(parameters(type)))}"

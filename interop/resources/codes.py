@@ -21,6 +21,10 @@ OWN_SUPERCLASSES = "urn:ecg-interop:codesystem:superclass"
 OWN_DEVICE_IDENTIFIERS = "urn:ecg-interop:identifier:device"
 OWN_MODEL_STATUS_EXTENSION = "urn:ecg-interop:extension:model-status"
 OWN_MODEL_WAIVER_EXTENSION = "urn:ecg-interop:extension:model-waiver"
+OWN_DECIDED_BY_EXTENSION = "urn:ecg-interop:extension:decided-by"
+OWN_OVERREAD_REASON_EXTENSION = "urn:ecg-interop:extension:overread-reason"
+# meta.source of everything that this service makes.
+OWN_SOURCE = "urn:ecg-interop:service"
 OWN_DEVICE_EXTENSION = "urn:ecg-interop:extension:analysing-device"
 SILENT = "silent"
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import orjson
 
+from audit.criteria import Row
 from audit.packed import Body, Packed, pack
-from audit.records import Document, IndexRow
-from interop.resources.codes import OBSERVATION_VALUE, OWN_TAGS, SILENT, Json
+from audit.records import Document
+from interop.resources.codes import OBSERVATION_VALUE, OWN_SOURCE, OWN_TAGS, SILENT, Json
 from interop.resources.index import index_rows
 from interop.resources.times import instant
 
@@ -24,7 +25,7 @@ class Indexed:
     """A document with the rows it is found by."""
 
     document: Document
-    index: tuple[IndexRow, ...]
+    index: tuple[Row, ...]
 
     def packed(self) -> "Indexed":
         """The same, ready to be stored."""
@@ -47,7 +48,7 @@ class Issuance:
         """Version 1 of a resource. Empty members are left out: FHIR has no null and no empty list."""
         labels = {"security": [AI_ASSERTED]} if by_machine else {}
         tags = {"tag": [SILENT_TAG]} if self.silent else {}
-        meta = {"versionId": "1", "lastUpdated": self.issued, **labels, **tags}
+        meta = {"versionId": "1", "lastUpdated": self.issued, "source": OWN_SOURCE, **labels, **tags}
         head = {"resourceType": resource["resourceType"], "id": resource["id"], "meta": meta}
         # False and 0 are values.
         whole = head | {name: value for name, value in resource.items() if value or value == 0}

@@ -1,87 +1,87 @@
-"""What each resource type can be searched by, as data (FHIR R4 search parameter registry, 4.0.1).
+"""The rows that a resource is found by, one set for each search parameter (FHIR R4 search.html section 3.1.1.4).
 
 References are found by `Type/id`, and by identifier under the name `parameter:identifier`, so that a patient whom we
-know by number only is found as well. Ids have no rows: the store finds a document by its own (`audit.records.ID`).
+know by number only is found as well. Ids have no rows: the store finds a document by its own (`audit.criteria.ID`).
 """
 
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-from audit.records import IndexRow
-from interop.resources.times import instant, moment
+from audit.criteria import IndexRow, RangeRow, Row
+from audit.times import FIRST, LAST, microseconds
+from interop.resources.search_parameters import SEARCH_PARAMETERS, Kind, SearchParameter
+from interop.resources.times import span
 
-# search parameter -> (element, or the forms of a choice)
-TOKENS = "token"
-REFERENCES = "reference"
-DATES = "date"
+TAG = "_tag"
+# Shorter ones are told apart by it; more of a note need not be indexed to be found.
+MAX_STRING = 200
 
-SEARCH_PARAMETERS: dict[str, dict[str, tuple[str, tuple[str, ...]]]] = {
-    "Observation": {
-        "identifier": (TOKENS, ("identifier",)),
-        "subject": (REFERENCES, ("subject",)),
-        "code": (TOKENS, ("code",)),
-        "status": (TOKENS, ("status",)),
-        "date": (DATES, ("effectiveDateTime", "effectiveInstant", "effectivePeriod")),
-        "derived-from": (REFERENCES, ("derivedFrom",)),
-    },
-    "DiagnosticReport": {
-        "identifier": (TOKENS, ("identifier",)),
-        "subject": (REFERENCES, ("subject",)),
-        "result": (REFERENCES, ("result",)),
-        "code": (TOKENS, ("code",)),
-        "status": (TOKENS, ("status",)),
-        "conclusion": (TOKENS, ("conclusionCode",)),
-        "date": (DATES, ("effectiveDateTime", "effectivePeriod")),
-        "based-on": (REFERENCES, ("basedOn",)),
-    },
-    "ServiceRequest": {
-        "subject": (REFERENCES, ("subject",)),
-        # R4 has no parameter for reasonReference; `reason` is ours.
-        "reason": (REFERENCES, ("reasonReference",)),
-        "code": (TOKENS, ("code",)),
-        "priority": (TOKENS, ("priority",)),
-        "status": (TOKENS, ("status",)),
-        "intent": (TOKENS, ("intent",)),
-        "authored": (DATES, ("authoredOn",)),
-    },
-    "Provenance": {
-        "target": (REFERENCES, ("target",)),
-    },
-    "Device": {
-        "identifier": (TOKENS, ("identifier",)),
-    },
+_BOUNDS: Mapping[str, tuple[bool, bool]] = {
+    "<": (True, False),
+    "<=": (True, False),
+    ">": (False, True),
+    ">=": (False, True),
 }
 
 
-def index_rows(resource: Mapping[str, Any]) -> tuple[IndexRow, ...]:
+def index_rows(resource: Mapping[str, Any]) -> tuple[Row, ...]:
     """The rows of one resource, without repetitions."""
     rows = [
-        row
-        for name, (kind, elements) in SEARCH_PARAMETERS[resource["resourceType"]].items()
-        for element in elements
-        if element in resource
-        for value in _each(resource[element])
-        for row in _READERS[kind](name, value)
+        row for path, make in _plan(resource["resourceType"]) for value in _at(resource, path) for row in make(value)
     ]
-    tags = [row for tag in resource.get("meta", {}).get("tag", ()) for row in _token("_tag", {"coding": [tag]})]
+    tags = [row for tag in resource.get("meta", {}).get("tag", ()) for row in _token(TAG, {"coding": [tag]})]
     return tuple(dict.fromkeys([*rows, *tags]))
 
 
-def _each(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
+Make = Callable[[Any], Iterator[Row]]
+
+
+@lru_cache(maxsize=64)  # one entry for each type
+def _plan(type: str) -> tuple[tuple[tuple[str, ...], Make], ...]:
+    """Where to look and what to make of what is there; parameters that share rows are looked at once."""
+    found = {parameter.row_name: parameter for parameter in SEARCH_PARAMETERS[type].values()}
+    return tuple((tuple(path.split(".")), _maker(one)) for one in found.values() for path in one.paths)
+
+
+def _maker(parameter: SearchParameter) -> Make:
+    reader, name = _READERS[parameter.kind], parameter.row_name
+    if parameter.system is None:
+        return lambda value: reader(name, value)
+    return lambda value: reader(name, value) if value.get("system") == parameter.system else iter(())
+
+
+def _at(value: Any, path: tuple[str, ...]) -> Iterator[Any]:
+    """Every value at a path."""
+    if isinstance(value, list):
+        for item in value:
+            yield from _at(item, path)
+    elif not path:
+        yield value
+    elif isinstance(value, Mapping) and path[0] in value:
+        yield from _at(value[path[0]], path[1:])
 
 
 def _token(name: str, value: Any) -> Iterator[IndexRow]:
-    """A code, an Identifier, or each Coding of a CodeableConcept."""
-    if isinstance(value, str):
+    """A code, a boolean, an Identifier, a Coding, a ContactPoint, or each Coding of a CodeableConcept."""
+    if isinstance(value, bool):
+        yield IndexRow(name=name, value="true" if value else "false")
+    elif isinstance(value, str):
         yield IndexRow(name=name, value=value)
     elif "coding" in value:
         for coding in value["coding"]:
             if "code" in coding:
                 yield IndexRow(name=name, value=coding["code"], system=coding.get("system"))
+    elif "code" in value:
+        yield IndexRow(name=name, value=value["code"], system=value.get("system"))
     elif "value" in value:
-        yield IndexRow(name=name, value=value["value"], system=value.get("system"))
+        # The system of a ContactPoint says phone or email, and a search names none.
+        contact = "rank" in value or value.get("system") in CONTACTS
+        yield IndexRow(name=name, value=value["value"], system=None if contact else value.get("system"))
+
+
+CONTACTS = frozenset({"phone", "fax", "email", "pager", "url", "sms", "other"})
 
 
 def _reference(name: str, value: Any) -> Iterator[IndexRow]:
@@ -92,20 +92,62 @@ def _reference(name: str, value: Any) -> Iterator[IndexRow]:
         yield from _token(f"{name}:identifier", value["identifier"])
 
 
-def _date(name: str, value: Any) -> Iterator[IndexRow]:
-    """A dateTime, or the start of a Period."""
-    text = value if isinstance(value, str) else value.get("start")
-    if text:
-        yield IndexRow(name=name, value=_in_utc(text))
+def _string(name: str, value: Any) -> Iterator[IndexRow]:
+    """A text, or each text of a HumanName or an Address."""
+    if isinstance(value, str):
+        yield IndexRow(name=name, value=folded(value), system=value[:MAX_STRING])
+    elif isinstance(value, Mapping):
+        for member, part in value.items():
+            if member not in ("use", "type", "period", "extension"):
+                for text in part if isinstance(part, list) else [part]:
+                    yield from _string(name, text)
+
+
+def folded(text: str) -> str:
+    """A text as strings are compared: without case, accents and repeated spaces (FHIR R4 section 3.1.1.4.8)."""
+    plain = "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
+    return " ".join(plain.casefold().split())[:MAX_STRING]
+
+
+def _date(name: str, value: Any) -> Iterator[RangeRow]:
+    """A date, dateTime, instant or Period, as the time that it covers; a Timing has no such."""
+    if isinstance(value, str):
+        low, high = _covered(value)
+    elif "start" in value or "end" in value:
+        low = _covered(value["start"])[0] if "start" in value else microseconds(FIRST)
+        high = _covered(value["end"])[1] if "end" in value else microseconds(LAST)
+    else:
+        return
+    yield RangeRow(name=name, low=low, high=high)
 
 
 @lru_cache(maxsize=64)  # the documents of one analysis have two times between them
-def _in_utc(text: str) -> str:
-    return instant(moment(text).at)
+def _covered(text: str) -> tuple[float, float]:
+    low, high = span(text)
+    return microseconds(low), microseconds(high)
 
 
-_READERS: dict[str, Callable[[str, Any], Iterator[IndexRow]]] = {
-    TOKENS: _token,
-    REFERENCES: _reference,
-    DATES: _date,
+def _quantity(name: str, value: Any) -> Iterator[RangeRow]:
+    """A value; one that is only bounded covers all that it may be."""
+    if "value" in value:
+        below, above = _BOUNDS.get(value.get("comparator", ""), (False, False))
+        number = float(value["value"])
+        yield RangeRow(
+            name=name,
+            low=-_ENDLESS if below else number,
+            high=_ENDLESS if above else number,
+            code=value.get("code") or value.get("unit"),
+            system=value.get("system"),
+        )
+
+
+# No number in a database, infinity is none in JSON, ends later.
+_ENDLESS = 1e308
+
+_READERS: dict[Kind, Callable[[str, Any], Iterator[Row]]] = {
+    Kind.TOKEN: _token,
+    Kind.REFERENCE: _reference,
+    Kind.DATE: _date,
+    Kind.STRING: _string,
+    Kind.QUANTITY: _quantity,
 }

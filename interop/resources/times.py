@@ -4,11 +4,16 @@ A dateTime may stop at the year, the month or the day; with a time it has an off
 """
 
 import calendar
-from datetime import UTC, date, datetime, time
+import re
+from datetime import MAXYEAR, UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
 NOON = time(12, tzinfo=UTC)
+MIDNIGHT = time(0, tzinfo=UTC)
+LAST = datetime.combine(date.max, time.max, UTC)
+
+_FRACTION = re.compile(r"\.(\d+)")
 
 
 class Precision(StrEnum):
@@ -40,6 +45,39 @@ def moment(text: str) -> Moment:
             raise ValueError("a dateTime with a time needs an offset")
         return Moment(at, precision)
     return Moment(datetime.combine(_middle(text, precision), NOON), precision)
+
+
+def span(text: str) -> tuple[datetime, datetime]:
+    """The time that a FHIR dateTime, instant or date covers, from its beginning to before its end: a year, a month, a
+    day (of UTC where no zone is stated), or as long as its last digit says. Raises ValueError like `moment`."""
+    precision = _BY_LENGTH.get(len(text), Precision.TIME)
+    if precision is Precision.TIME:
+        at = moment(text).at
+        fraction = _FRACTION.search(text)
+        return _until(at, timedelta(seconds=1) if fraction is None else timedelta(microseconds=_digit(fraction[1])))
+    begin = datetime.combine(_first(text, precision), MIDNIGHT)
+    if precision is Precision.DAY:
+        return _until(begin, timedelta(days=1))
+    months = 12 if precision is Precision.YEAR else 1
+    year, month = begin.year + (begin.month - 1 + months) // 12, (begin.month - 1 + months) % 12 + 1
+    return begin, begin.replace(year=year, month=month) if year <= MAXYEAR else LAST
+
+
+def _until(begin: datetime, length: timedelta) -> tuple[datetime, datetime]:
+    try:
+        return begin, begin + length
+    except OverflowError:
+        return begin, LAST
+
+
+def _digit(fraction: str) -> int:
+    """What the last digit of a fraction of a second stands for, in microseconds."""
+    return max(1, 10 ** (6 - len(fraction)) if len(fraction) < 6 else 1)
+
+
+def _first(text: str, precision: Precision) -> date:
+    missing = {Precision.YEAR: "-01-01", Precision.MONTH: "-01", Precision.DAY: ""}
+    return date.fromisoformat(text + missing[precision])
 
 
 def _middle(text: str, precision: Precision) -> date:

@@ -1,12 +1,14 @@
 """The HTTP application over real threads, with a model that says what the test wants and a store in memory."""
 
-import threading
+import atexit
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import orjson
@@ -15,8 +17,8 @@ from fastapi import FastAPI
 from actions.analysis import Mode
 from actions.analyze import Analyze
 from actions.policy import load_policy
-from audit.records import UnitOfWork
-from inference.errors import EcgError
+from audit.store import Store, open_store
+from audit.upgrade import upgrade
 from inference.formats.wfdb import read
 from inference.prediction import Prediction
 from inference.recording import Recording
@@ -29,40 +31,66 @@ from interop.resources.identifiers import Identifier
 from interop.settings import Settings
 from interop.web import create_app
 from tests.fakes import NOW, FakeClassify, FixedClock, SequentialIds, make_prediction
-from tests.fakes_store import FakeUnitOfWork
 from tests.interop.client import Client
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "00184_hr.hea"
 FHIR_JSON = "application/fhir+json"
 
 
-@dataclass
-class MemoryStore:
-    """A store in memory that undoes a job that raises. `failure` is raised by every commit while it is set."""
+@cache
+def _template() -> Path:
+    """A migrated SQLite file, to be copied."""
+    file = Path(tempfile.mkdtemp(prefix="ecg-template-")) / "ecg.sqlite"
+    upgrade(f"sqlite:///{file}")
+    atexit.register(shutil.rmtree, file.parent)
+    return file
 
-    content: FakeUnitOfWork = field(default_factory=FakeUnitOfWork)
+
+@dataclass
+class FileStore:
+    """A real store in a file of its own. `failure` is raised by every commit while it is set."""
+
+    store: Store
     failure: Exception | None = None
-    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def run_batch(self, jobs: Sequence[Job]) -> Sequence[Any]:
-        """One job after the other."""
+        """As the store does it."""
         if self.failure is not None:
             raise self.failure
-        with self.lock:
-            return [self._one(job) for job in jobs]
+        return self.store.run_batch(jobs)
 
     def read(self, query: Callable[[Any], Any]) -> Any:
-        """A query while nothing is written."""
-        with self.lock:
-            return query(self.content)
+        """A query on a snapshot."""
+        with self.store.reader() as reader:
+            return query(reader)
 
-    def _one(self, job: Job) -> Any:
-        before = deepcopy(self.content)
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """What an SQL query gives."""
+        with self.store._engines.reader.connect() as connection:
+            return [tuple(row) for row in connection.exec_driver_sql(query)]
+
+    def count(self, type: str) -> int:
+        """How many resources of a type are current."""
+        return int(self.rows(f"SELECT count(*) FROM documents WHERE type = '{type}' AND is_current")[0][0])
+
+    @property
+    def events(self) -> list[str]:
+        """The events of the audit trail, without that of its own beginning."""
+        query = "SELECT event FROM audit_entries WHERE event <> 'chain.started' ORDER BY seq"
+        return [event for (event,) in self.rows(query)]
+
+
+@contextmanager
+def file_store() -> Iterator[FileStore]:
+    """An empty store."""
+    with tempfile.TemporaryDirectory(prefix="ecg-store-") as folder:
+        file = Path(folder) / "ecg.sqlite"
+        shutil.copy(_template(), file)
+        store = open_store(f"sqlite:///{file}", chain_id="chain-a")
         try:
-            return job(cast(UnitOfWork, self.content))
-        except EcgError as error:
-            self.content = before
-            return error
+            yield FileStore(store)
+        finally:
+            store.close()
 
 
 @dataclass
@@ -73,7 +101,7 @@ class Service:
     app: FastAPI
     intake: Intake
     classify: FakeClassify
-    store: MemoryStore
+    store: FileStore
 
     def metric(self, line: str) -> float:
         """The value of one sample, such as `ecg_received_total{door="fhir"}`; 0 when there is none."""
@@ -93,7 +121,19 @@ def running(
     **settings: Any,
 ) -> Iterator[Service]:
     """A service; its model always gives `prediction` (default: MI at 0.83)."""
-    store = MemoryStore()
+    with file_store() as store:
+        yield from _running(store, prediction, mode, batches, read_store, health, settings)
+
+
+def _running(
+    store: FileStore,
+    prediction: Prediction | None,
+    mode: Mode,
+    batches: BatchStore | None,
+    read_store: Callable[[Callable[[Any], Any]], Any] | None,
+    health: Health | None,
+    settings: dict[str, Any],
+) -> Iterator[Service]:
     classify = FakeClassify(prediction or make_prediction(MI=0.83))
     ids, clock = SequentialIds(), FixedClock()
     lane, writer = Lane(settings.pop("lane_limit", 64)), Writer(batches or store)

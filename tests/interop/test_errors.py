@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from audit.records import InboxRow, ProcessingState, Received
+from audit.records import InboxRow, ProcessingState
 from inference import errors
 from inference.errors import ConfigurationError, Duplicate, EcgError, Fault, InternalError
 from interop.errors import ANSWERS, answer_to
@@ -178,4 +178,4 @@ def test_received_items_are_what_the_store_expects() -> None:
         assert service.client.post("/predict", json=MATRIX).status_code == 200
         response = service.client.post("/fhir/Observation", content=ECG, headers={"Content-Type": FHIR_JSON})
         assert response.status_code == 201
-        assert all(isinstance(row.received, Received) for row in service.store.content.inbox.rows)
+        assert service.store.rows("SELECT door FROM inbox ORDER BY id") == [("predict",), ("fhir",)]

@@ -1,7 +1,8 @@
 import pytest
 
+from audit.criteria import Criterion, IndexRow
 from audit.packed import Plain
-from audit.records import Criterion, Document, IndexRow
+from audit.records import Document
 from inference.errors import Duplicate, InvalidContent, MultipleMatches, SearchInvalid
 from interop.fhir.conditional import condition, holder, matching
 from interop.record import IDENTIFIER_SCOPE

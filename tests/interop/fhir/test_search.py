@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from audit.criteria import Criterion
 from audit.packed import Plain
-from audit.records import Criterion, Document, Page
+from audit.records import Document, Page
 from inference.errors import SearchInvalid
 from interop.fhir.parameters import PARAMETERS
 from interop.fhir.search import DEFAULT_COUNT, MAX_COUNT, bundle, parse

@@ -47,12 +47,13 @@ def test_an_infarct_is_told_with_its_probability_and_what_to_do_first(service: S
 
 def test_it_is_stored_like_at_every_door_before_the_answer_and_names_no_patient(service: Service) -> None:
     answer = predict(service).json()
-    stored = service.store.content
-    report = orjson.loads(stored.documents.read("DiagnosticReport", answer["prediction_id"]).content)
+    report = orjson.loads(
+        service.store.read(lambda store: store.documents.read("DiagnosticReport", answer["prediction_id"])).content
+    )
     assert "reference" not in report["subject"]
     assert "identifier" not in report["subject"]
-    assert [entry.event for entry in stored.trail.entries] == [AuditEvent.ECG_ANALYSED]
-    assert stored.inbox.rows[0].received.door == "predict"
+    assert service.store.events == [AuditEvent.ECG_ANALYSED]
+    assert service.store.rows("SELECT door FROM inbox") == [("predict",)]
 
 
 def test_the_report_can_be_read_through_the_fhir_door(service: Service) -> None:
@@ -77,7 +78,7 @@ def test_a_signal_that_nobody_could_read_is_refused_and_not_stored(service: Serv
     found = problem(response)
     assert (found["code"], found["element"]) == ("signal-uninterpretable", "ecg_signal")
     assert found["detail"]
-    assert service.store.content.inbox.rows == []
+    assert service.store.rows("SELECT 1 FROM inbox") == []
     assert service.metric('ecg_uninterpretable_total{door="predict"}') == 1
 
 
