@@ -56,11 +56,15 @@ class SqlDocuments:
         silent = self._connection.execute(changed).scalar_one_or_none()
         if silent is None:
             raise VersionConflict(f"version {document.version - 1} is not the current one of this {document.type}")
+        insert_all(self._connection, documents, [_row(document, silent)])
+        self.index_anew(document, () if document.deleted else index)
+
+    def index_anew(self, document: Document, index: Sequence[Row]) -> None:
+        """Exchange the rows that a document is found by."""
         for table in _INDEXES:
             old = (table.c.type == document.type, table.c.id == as_key(document.id))
             self._connection.execute(delete(table).where(*old))
-        insert_all(self._connection, documents, [_row(document, silent)])
-        self._insert_rows([(document, () if document.deleted else index)])
+        self._insert_rows([(document, index)])
 
     def read(self, type: str, id: str, version: int | None = None) -> Document:
         """The current or the named version. Raises NotFound, Gone."""

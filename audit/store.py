@@ -10,13 +10,14 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from audit import trail
+from audit import reindex, trail
 from audit.engine import PAGE_BYTES, Engines, connect, sqlite_file
 from audit.failures import Contended, storage_errors
 from audit.features import SqlFeatures
 from audit.leader import Leader
 from audit.log_file import reserve
 from audit.records import ChainReport, FeatureRow, Reader, UnitOfWork
+from audit.reindex import RowsOf
 from audit.unit_of_work import SqlReader, transaction
 from audit.upgrade import require_current
 from inference.errors import EcgError, StorageUnavailable
@@ -129,6 +130,24 @@ class Store:
         """Walk through the whole audit trail: changed fields, changed payloads, missing entries, cut ends."""
         with self._read_connection() as connection:
             return trail.verify(connection, expected_heads or {})
+
+    def is_indexed_by(self, definitions: str) -> bool:
+        """Whether documents are found by rows of these definitions. Raises StorageUnavailable."""
+        with self._read_connection() as connection:
+            return reindex.indexed_by(connection) == definitions
+
+    def index_anew(self, definitions: str, rows_of: RowsOf) -> int:
+        """Make the rows of all documents by these definitions, some documents in each transaction; gives how many
+        transactions it took. Interrupted, it begins again the next time. Raises StorageUnavailable."""
+        place: tuple[str, str] | None = ("", "")
+        batches = 0
+        while place is not None:
+            with storage_errors(), self._engines.writer.begin() as connection:
+                place = reindex.reindex_after(connection, place, rows_of)
+                if place is None:
+                    reindex.note(connection, definitions)
+            batches += 1
+        return batches
 
     def checkpoint(self) -> Checkpoint | None:
         """Move SQLite's write-ahead log into the database file; to be called every second, by any one thread. Called by

@@ -41,6 +41,8 @@ from interop.metrics import Metrics
 from interop.mllp.server import MllpServer
 from interop.readiness import checks
 from interop.resources.devices import software_version
+from interop.resources.index import index_rows
+from interop.resources.search_parameters import DEFINITIONS_DIGEST
 from interop.serving import DRAIN_SECONDS, HttpServer, bind, give_way, settle_memory, tune_interpreter
 from interop.settings import Settings
 from interop.warm_up import warm_up
@@ -98,7 +100,10 @@ def migrate(settings: Settings) -> Upgrade:
     """Bring the database to this version's schema. An SQLite file must not be in use: raises ConfigurationError."""
     url = settings.database_url.get_secret_value()
     with _held(url):
-        return upgrade(url)
+        done = upgrade(url)
+        with _opened(url) as store:
+            _index(store)
+        return done
 
 
 @contextmanager
@@ -112,8 +117,19 @@ def serving_store(settings: Settings) -> Iterator[Store]:
         if sqlite_file(url):
             upgrade(url)
         with _opened(url) as store:
+            if sqlite_file(url):
+                _index(store)
+            elif not store.is_indexed_by(DEFINITIONS_DIGEST):
+                raise ConfigurationError("the search index is that of another version: run `ecg-interop db upgrade`")
             store.reserve_log()
             yield store
+
+
+def _index(store: Store) -> None:
+    """Have documents found by what this version searches by."""
+    if not store.is_indexed_by(DEFINITIONS_DIGEST):
+        log.info("making the search index")
+        store.index_anew(DEFINITIONS_DIGEST, lambda document: index_rows(orjson.loads(document.content)))
 
 
 @contextmanager

@@ -46,6 +46,7 @@ __all__ = [
     "Prepared",
     "PreparedEcg",
     "Recorded",
+    "analysed_entry",
     "ecg_document",
     "prepare",
     "record",
@@ -219,7 +220,7 @@ def _new(
     uow.analyses.add(_row(analysis, inbox_id, received, prepared.detail))
     if prepared.features is not None:
         uow.features.add(prepared.features, analysis.analyzed_at)
-    uow.trail.append(_analysed(analysis, prepared, received))
+    uow.trail.append(analysed_entry(analysis, prepared, received))
     return Recorded(
         analysis=analysis,
         inbox_id=inbox_id,
@@ -311,8 +312,9 @@ def _row(analysis: Analysis, inbox_id: int, received: Received, detail: bytes) -
     )
 
 
-def _analysed(analysis: Analysis, prepared: Prepared, received: Received) -> AuditEntry:
-    """The one entry of an Analysis: what was done by what to what, and nothing of the patient."""
+def analysed_entry(analysis: Analysis, prepared: Prepared, received: Received, *, stored: bool = True) -> AuditEntry:
+    """The one entry of an Analysis: what was done by what to what, and nothing of the patient. stored: False where its
+    results were given back and are kept nowhere."""
     event = AuditEvent.ECG_ANALYSED if analysis.interpretable else AuditEvent.ECG_UNINTERPRETABLE
     model, policy = analysis.prediction.model if analysis.prediction else None, analysis.policy
     payload = {
@@ -326,7 +328,8 @@ def _analysed(analysis: Analysis, prepared: Prepared, received: Received) -> Aud
         "signal_sha256": prepared.ecg.digest,
         "content_sha256": (received.packed or pack_and_hash(received.content)).sha256,
     }
-    return _entry(event, analysis.analyzed_at, f"DiagnosticReport/{analysis.id}", received, payload)
+    told = payload if stored else payload | {"stored": False}
+    return _entry(event, analysis.analyzed_at, f"DiagnosticReport/{analysis.id}", received, told)
 
 
 def _entry(event: AuditEvent, at: datetime, subject: str, received: Received, payload: object) -> AuditEntry:

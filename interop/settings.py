@@ -19,6 +19,7 @@ from inference.precision import Precision
 
 MEGABYTE = 1024 * 1024
 DATABASE_SCHEMES = ("sqlite:///", "postgresql+psycopg2://")
+_ORIGIN = re.compile(r"https?://[^/\s*]+")
 _DURATION = re.compile(r"(?P<number>\d+(\.\d+)?)\s*(?P<unit>[smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -93,6 +94,9 @@ class Settings(BaseSettings):
     storage_timeout: Duration = Field(
         timedelta(seconds=10), gt=timedelta(0), description="time for the database to answer before 503 / AE"
     )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="origins, separated by commas, whose pages may call; none by default"
+    )
     queue_limit: int = Field(64, ge=1, description="ECGs that may wait for the inference lane before 503 / AE")
     feature_cache_memory: int = Field(
         1000, ge=0, description="recordings whose features and probabilities are kept in memory (5 KB each), 0 for none"
@@ -139,6 +143,15 @@ class Settings(BaseSettings):
         parts = tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
         for part in parts if isinstance(parts, tuple) else ():
             ip_network(part)
+        return parts
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _origins(cls, value: object) -> object:
+        parts = tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+        for part in parts if isinstance(parts, tuple) else ():
+            if not _ORIGIN.fullmatch(part):  # `*` would let any page read patient data
+                raise ValueError(f"{part!r} is no origin, such as https://ehr.example")
         return parts
 
     @model_validator(mode="after")

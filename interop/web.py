@@ -8,6 +8,8 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.types import Scope
 
@@ -23,6 +25,7 @@ from inference.errors import (
     TooLarge,
 )
 from interop import health as health_routes
+from interop.compression import Decompressed
 from interop.errors import answer_to
 from interop.fhir import routes as fhir_routes
 from interop.fhir.exchange import PREFIX
@@ -41,6 +44,18 @@ log = logging.getLogger(__name__)
 
 DISTRIBUTION = "ecg-clinical-action-recommender"
 DOORS: Mapping[str, Door] = {PREFIX: Door.FHIR, predict_routes.PATH: Door.PREDICT}
+
+# Smaller answers do not get smaller. Level 1 takes an ECG to a third in 2 ms; higher ones take time and save little.
+GZIP_FROM_BYTES = 1024
+GZIP_LEVEL = 1
+
+# What FHIR clients send and read beyond what every page may.
+CORS_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+CORS_HEADERS = (
+    "Authorization", "Content-Type", "Content-Encoding", "Accept", "Prefer", "If-Match", "If-None-Match",
+    "If-None-Exist", "If-Modified-Since", "X-Request-Id",
+)  # fmt: skip
+CORS_EXPOSED = ("ETag", "Location", "Content-Location", "Last-Modified", "Link", "X-Request-Id")
 
 # What the framework raises by itself; any other status below 500 is a request that it could not read.
 FRAMEWORK_ERRORS: Mapping[int, type[EcgError]] = {404: NotFound, 405: MethodNotSupported, 413: TooLarge}
@@ -110,14 +125,32 @@ def create_app(intake: Intake, settings: Settings, health: Health) -> FastAPI:
         middleware=[
             Middleware(CorrelationId),
             Middleware(RequestMetrics, metrics=intake.metrics),
+            *_cors(settings),
+            Middleware(GZipMiddleware, minimum_size=GZIP_FROM_BYTES, compresslevel=GZIP_LEVEL),
             Middleware(SafetyNet, render=answers.render),
             Middleware(BodyLimit, limit=settings.http_max_bytes, render=answers.render),
+            Middleware(Decompressed, limit=settings.http_max_bytes, render=answers.render),
         ],
     )
     app.include_router(health_routes.router(health, intake.metrics, lambda: intake.metrics.queued(intake.lane.waiting)))
     app.include_router(predict_routes.router(intake))
     app.include_router(fhir_routes.router(intake, settings, version=release, started=intake.clock()))
     return app
+
+
+def _cors(settings: Settings) -> list[Middleware]:
+    """Pages of other origins may call only where the operator names them."""
+    if not settings.cors_origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=CORS_METHODS,
+            allow_headers=CORS_HEADERS,
+            expose_headers=CORS_EXPOSED,
+        )
+    ]
 
 
 def door_of(path: str) -> Door | None:

@@ -23,9 +23,9 @@ def searchset(query: Query, page: Page, base: str, cut: Cut | None = None) -> by
     document: Json = {"resourceType": "Bundle", "type": "searchset"}
     if page.total is not None:
         document["total"] = page.total
-    document["link"] = _links(url, query.understood, page.next if query.search.count else None)
-    entries = [_found(stored, base, "match", cut) for stored in page.documents]
-    entries += [_found(stored, base, "include", cut) for stored in page.included]
+    document["link"] = links(url, query.understood, page.next if query.search.count else None)
+    entries = [match(stored, base, "match", cut) for stored in page.documents]
+    entries += [match(stored, base, "include", cut) for stored in page.included]
     if query.ignored:
         warnings = [Issue("warning", "not-supported", text) for text in described(query)]
         entries.append({"resource": outcome(*warnings), "search": {"mode": "outcome"}})
@@ -37,11 +37,12 @@ def history(page: Page, url: str, base: str, understood: Pairs) -> bytes:
     document: Json = {"resourceType": "Bundle", "type": "history"}
     if page.total is not None:
         document["total"] = page.total
-    document["link"] = _links(url, understood, page.next)
+    document["link"] = links(url, understood, page.next)
     return orjson.dumps(_with_entries(document, [_version(stored, base) for stored in page.documents]))
 
 
-def _links(url: str, understood: Pairs, following: str | None) -> list[Json]:
+def links(url: str, understood: Pairs, following: str | None) -> list[Json]:
+    """The links of a page. following: the cursor of the next one."""
     links = [_link("self", url, understood)]
     if following is not None:
         others = [(name, value) for name, value in understood if name != CURSOR]
@@ -58,7 +59,8 @@ def _with_entries(document: Json, entries: list[Json]) -> Json:
     return document | {"entry": entries} if entries else document  # FHIR has no empty lists
 
 
-def _found(stored: Document, base: str, mode: str, cut: Cut | None) -> Json:
+def match(stored: Document, base: str, mode: str, cut: Cut | None = None) -> Json:
+    """An entry of a searchset. mode: match or include."""
     return {
         "fullUrl": f"{base}/{stored.type}/{stored.id}",
         "resource": orjson.Fragment(stored.content if cut is None else cut(stored.content)),

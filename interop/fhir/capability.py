@@ -6,8 +6,9 @@ from typing import Any
 
 import orjson
 
+from interop.fhir import definitions, operations
 from interop.fhir.negotiation import FHIR_JSON
-from interop.fhir.parameters import INTERACTIONS, NOTES, TAG_NOTE, Interaction, parameters
+from interop.fhir.parameters import DEFINITIONS, INTERACTIONS, NOTES, TAG_NOTE, Interaction, parameters
 from interop.fhir.patch import MEDIA_TYPE as JSON_PATCH
 from interop.resources import conformance
 from interop.resources.index import TAG
@@ -51,8 +52,12 @@ def statement(base: str, version: str, date: datetime) -> bytes:
             "rest": [
                 {
                     "mode": "server",
-                    "resource": [_resource(*entry) for entry in INTERACTIONS.items()],
+                    "resource": [
+                        *(_resource(*entry) for entry in INTERACTIONS.items()),
+                        *(_definitions(kind) for kind in definitions.TYPES),
+                    ],
                     "interaction": [{"code": code} for code in SYSTEM_INTERACTIONS],
+                    "operation": [_operation(one) for one in operations.SYSTEM],
                 }
             ],
         }
@@ -76,8 +81,25 @@ def _resource(type: str, interactions: Sequence[Interaction]) -> dict[str, Any]:
         "searchInclude": _includes(type),
         "searchRevInclude": [include for other in SEARCH_PARAMETERS for include in _reverse_includes(other, type)],
         "searchParam": [_search_parameter(type, found) for found in parameters(type).values()],
+        "operation": [_operation(one) for one in operations.OF_TYPE[type]],
     }
     return {name: value for name, value in resource.items() if value != []}
+
+
+def _definitions(type: str) -> dict[str, Any]:
+    """A type of our own conformance resources."""
+    return {
+        "type": type,
+        "interaction": [{"code": "read"}, {"code": "search-type"}],
+        "searchParam": [
+            {"name": "url", "definition": f"{DEFINITIONS}/conformance-url", "type": "uri"},
+            {"name": "_id", "definition": f"{DEFINITIONS}/Resource-id", "type": "token"},
+        ],
+    }
+
+
+def _operation(one: operations.Operation) -> dict[str, str]:
+    return {"name": one.name, "definition": one.definition}
 
 
 def _includes(type: str) -> list[str]:

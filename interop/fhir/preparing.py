@@ -111,8 +111,8 @@ class Preparing:
         assert ready.received is not None
         if ecg.recording is None:
             return ready
-        complete = ecg.of_person(await self._person(ecg.received, bundled))
-        recording, origin = complete.recording, _origin(ecg.received)
+        complete = ecg.of_person(await self.person(ecg.received, bundled))
+        recording, origin = complete.recording, origin_of(ecg.received)
         assert recording is not None
         analysis, outputs = await Passage(
             intake=self._intake,
@@ -129,7 +129,7 @@ class Preparing:
         analysed = Analysed(analysis=analysis, outputs=outputs, origin=origin)
         return replace(ready, received=outputs.received, analysed=analysed)
 
-    async def _person(self, received: ReceivedObservation, bundled: Mapping[str, Json]) -> Json | None:
+    async def person(self, received: ReceivedObservation, bundled: Mapping[str, Json]) -> Json | None:
         """The Patient that an ECG refers to, by reference or by identifier; None where we do not hold it."""
         subject = received.subject or {}
         reference = subject.get("reference", "")
@@ -198,5 +198,6 @@ def _item(submission: Submission, ecg: Ecg, context: RequestContext) -> Received
     )
 
 
-def _origin(received: ReceivedObservation) -> Origin:
+def origin_of(received: ReceivedObservation) -> Origin:
+    """Where an ECG that came by this door came from."""
     return Origin(observation=received, subject=received.subject, observation_identifiers=received.identifiers)

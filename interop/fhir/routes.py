@@ -8,12 +8,13 @@ from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
 
 from inference.errors import NotFound, UnknownResourceType
-from interop.fhir import capability, changing, reading, transaction
+from interop.fhir import capability, changing, definitions, operations, reading, transaction
 from interop.fhir.changing import METHODS as CHANGING
 from interop.fhir.changing import Changing
 from interop.fhir.exchange import PREFIX, Exchange
 from interop.fhir.interactions import Interactions
 from interop.fhir.negotiation import FHIR_JSON
+from interop.fhir.operations import Operations
 from interop.fhir.parameters import INTERACTIONS, Interaction
 from interop.fhir.reading import Reading
 from interop.fhir.transaction import Bundles
@@ -21,7 +22,7 @@ from interop.intake import Intake
 from interop.settings import Settings
 
 # Paths that are no resource type.
-EXTRA: Mapping[str, tuple[str, ...]] = {"": ("POST",), "metadata": ("GET",)}
+EXTRA: Mapping[str, tuple[str, ...]] = {"": ("POST",), "metadata": ("GET",), "$process-message": ("POST",)}
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
@@ -35,6 +36,8 @@ def router(intake: Intake, settings: Settings, *, version: str, started: datetim
         return exchange.answer(capability.statement(exchange.base, version, started))
 
     interactions, reader = Interactions(intake, settings.http_max_bytes), Reading(intake, settings)
+    operations.add_routes(routes, Operations(intake, settings, interactions))  # before ids: `$validate` is none
+    definitions.add_routes(routes, settings)
     reading.add_routes(routes, reader)
     changing.add_routes(routes, Changing(intake, settings, interactions))
     transaction.add_route(routes, Bundles(intake, settings, interactions, reader))
@@ -55,7 +58,7 @@ def refuse(method: str, path: str) -> NoReturn:
     Raises UnknownResourceType, NotFound; HTTPException 405 with the methods that the URL does have, maybe none.
     """
     first, *rest = path.split("/")
-    if first not in INTERACTIONS and first not in EXTRA:
+    if first not in INTERACTIONS and first not in EXTRA and first not in definitions.TYPES:
         raise UnknownResourceType(f"{first[:64]} is not served; served are {', '.join(INTERACTIONS)}")
     allowed = _allowed(first, tuple(rest))
     if allowed is None:
@@ -67,8 +70,14 @@ def _allowed(first: str, rest: tuple[str, ...]) -> tuple[str, ...] | None:
     """The methods of `[base]/first/rest...`; None where there is nothing."""
     if first in EXTRA:
         return None if rest else EXTRA[first]
+    if first in definitions.TYPES:
+        return ("GET",) if len(rest) < 2 and rest != ("",) else None
     interactions = INTERACTIONS[first]
     match rest:
+        case ("$validate",) | ("$analyze",):
+            return ("POST",)
+        case (_, "$everything"):
+            return ("GET",)
         case ():
             return ("GET", *_changing(interactions, Interaction.CREATE), *_changing(interactions, *BY_CONDITION))
         case ("_search",):

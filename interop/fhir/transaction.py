@@ -185,7 +185,7 @@ def _failed(error: EcgError) -> Json:
 
 
 def add_route(router: APIRouter, bundles: Bundles) -> None:
-    """`POST [base]`."""
+    """`POST [base]`; and `[base]/`, which is what clients make of the base and an empty path."""
 
     async def endpoint(request: Request) -> Response:
         return await bundles(request)
@@ -206,3 +206,4 @@ def add_route(router: APIRouter, bundles: Bundles) -> None:
             }
         },
     )
+    router.add_api_route("/", endpoint, methods=["POST"], include_in_schema=False)

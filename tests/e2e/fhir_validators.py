@@ -1,27 +1,24 @@
 """Two FHIR validators that the project did not write, in one process of node.
 
 They are the npm packages @medplum/core (structure, invariants, profiles) and fhir (structure, required bindings,
-targets of references); `validators/check.mjs` asks both. They are installed once into pytest's cache.
+targets of references); `validators/check.mjs` asks both.
 """
 
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
 
 import orjson
 import pytest
+
+from tests.e2e.npm import installed
 
 __all__ = ["Validators", "started", "validators"]
 
 HARNESS = Path(__file__).parent / "validators"
 PROFILES = Path(__file__).resolve().parents[2] / "interop" / "resources" / "profiles"
-TOOLS = ("node", "npm")
-INSTALL = ("npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error")
-INSTALL_SECONDS = 100
 
 
 class Validators:
@@ -46,8 +43,7 @@ class Validators:
 
 @contextmanager
 def started(folder: Path) -> Iterator[Validators]:
-    """The validators, installed in a folder. Skips the test where they cannot be; under CI that is a failure."""
-    _install(folder)
+    """The validators, of the packages in a folder."""
     shutil.copy(HARNESS / "check.mjs", folder)  # node looks for packages beside the script
     command = ("node", "check.mjs", str(PROFILES))
     with subprocess.Popen(command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
@@ -65,27 +61,5 @@ def validators(request: pytest.FixtureRequest) -> Iterator[Validators]:
 
 
 def installed_in(config: pytest.Config) -> Path:
-    """The folder in pytest's cache that holds the packages."""
-    assert config.cache is not None
-    return config.cache.mkdir("fhir-validators")
-
-
-def _install(folder: Path) -> None:
-    """Once for each content of package.json."""
-    missing = [tool for tool in TOOLS if shutil.which(tool) is None]
-    if missing:
-        _unavailable(f"the FHIR validators need {' and '.join(missing)}")
-    wanted, done = (HARNESS / "package.json").read_bytes(), folder / ".installed"
-    if done.exists() and done.read_bytes() == wanted:
-        return
-    (folder / "package.json").write_bytes(wanted)
-    npm = subprocess.run(INSTALL, cwd=folder, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)
-    if npm.returncode:
-        _unavailable(f"npm could not install the FHIR validators: {npm.stderr.strip()[:400]}")
-    done.write_bytes(wanted)
-
-
-def _unavailable(reason: str) -> NoReturn:
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
+    """The folder in pytest's cache that holds the packages. Skips the test where they cannot be installed."""
+    return installed(config, "fhir-validators", HARNESS / "package.json")

@@ -235,7 +235,7 @@ def test_what_was_prepared_before_is_what_is_stored(desk: Desk) -> None:
 def test_a_withdrawn_observation_is_stored_without_results(desk: Desk) -> None:
     received = received_observation(status="entered-in-error")
     document, created = record_unanalysed(
-        desk.store.uow, received=make_received(), observation=received, ids=desk.ids, at=NOW
+        desk.store.uow, received=make_received(), observation=received, id=str(desk.ids()), at=NOW
     )
     assert created
     assert stored_types(desk) == ["Observation"]
@@ -248,7 +248,7 @@ def test_the_same_withdrawn_observation_is_stored_once(desk: Desk) -> None:
     received = received_observation(status="cancelled")
     for created in (True, False):
         assert (
-            record_unanalysed(desk.store.uow, received=make_received(), observation=received, ids=desk.ids, at=NOW)[1]
+            record_unanalysed(desk.store.uow, received=make_received(), observation=received, id=str(desk.ids()), at=NOW)[1]
             is created
         )
     assert stored_types(desk) == ["Observation"]
@@ -260,7 +260,7 @@ def test_an_ecg_cannot_take_the_identifier_of_a_withdrawn_one(desk: Desk) -> Non
         desk.store.uow,
         received=make_received(),
         observation=received_observation(status="cancelled"),
-        ids=desk.ids,
+        id=str(desk.ids()),
         at=NOW,
     )
     with pytest.raises(Duplicate):

@@ -224,7 +224,7 @@ def test_age_and_sex_come_from_the_contained_patient_at_the_time_of_the_recordin
 
 
 def test_a_contained_patient_that_is_not_the_subject_tells_nothing() -> None:
-    recording = recording_of(contained=[PATIENT])
+    recording = recording_of(contained=[PATIENT], performer=[{"reference": "#p"}])
     assert (recording.age, recording.sex) == (None, Sex.UNKNOWN)
 
 
