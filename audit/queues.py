@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, func, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, func, select, text, update
 
 from audit.columns import as_key, letter, storable
 from audit.driver import placeholder, run
 from audit.insert import insert_if_absent
 from audit.packed import pack_and_hash
 from audit.records import AcknowledgementState, InboxRow, ProcessingState, QueueRow, QueueState, Received
-from audit.schema import inbox, outbox
+from audit.schema import OPEN, inbox, outbox
 from inference.errors import ConfigurationError, Duplicate, NotFound
 
 # What every small message needs goes to the driver as it is written (`audit.driver`).
@@ -107,6 +107,18 @@ class SqlInbox:
         """The newest items, newest first."""
         rows = self._connection.execute(select(inbox).order_by(inbox.c.id.desc()).limit(limit))
         return [_inbox_row(row) for row in rows]
+
+    def waiting(self, door: str, before: datetime, limit: int) -> Sequence[InboxRow]:
+        """Items of a door that came before a time and wait for their analysis, oldest first."""
+        open_ = (text(OPEN), inbox.c.door == door, inbox.c.received_at < before)
+        rows = self._connection.execute(select(inbox).where(*open_).order_by(inbox.c.id).limit(limit))
+        return [_inbox_row(row) for row in rows]
+
+    def finish(self, id: int, processing: ProcessingState, answer: bytes | None, error: str | None) -> None:
+        """An item that waited is processed. Raises NotFound where it does not wait any more."""
+        this = (inbox.c.id == id, inbox.c.processing == ProcessingState.RECEIVED)
+        changed = update(inbox).where(*this).values(processing=processing, answer=answer, error=error)
+        self._changed(id, self._connection.execute(changed).rowcount)
 
     def set_answer(self, id: int, answer: bytes, acknowledgement: AcknowledgementState) -> None:
         """Record the answer. Raises NotFound."""

@@ -202,6 +202,39 @@ class AuditEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StoredEntry:
+    """An entry of the trail as it is stored. payload: None once retention has deleted it."""
+
+    chain_id: str
+    seq: int
+    event: str
+    recorded_at: datetime
+    subject: str
+    correlation_id: str
+    payload: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntrySearch:
+    """A search in the trail: all that is given must hold. periods: (from, before) of recorded_at, one of which holds;
+    None is open. subjects, events: one of them. Newest first. after: the opaque cursor of an earlier page."""
+
+    periods: tuple[tuple[datetime | None, datetime | None], ...] | None = None
+    subjects: tuple[str, ...] | None = None
+    events: tuple[str, ...] | None = None
+    count: int = 50
+    after: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryPage:
+    """One page of the trail; next is the cursor of the following one, None at the end."""
+
+    entries: tuple[StoredEntry, ...]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChainProblem:
     """One thing that `audit verify` found wrong."""
 
@@ -242,6 +275,12 @@ class Inbox(Protocol):
 
     def get(self, id: int) -> InboxRow:
         """One item. Raises NotFound."""
+
+    def waiting(self, door: str, before: datetime, limit: int) -> Sequence[InboxRow]:
+        """Items of a door that came before a time and wait for their analysis, oldest first."""
+
+    def finish(self, id: int, processing: ProcessingState, answer: bytes | None, error: str | None) -> None:
+        """An item that waited is processed. Raises NotFound where it does not wait any more."""
 
     def set_answer(self, id: int, answer: bytes, acknowledgement: AcknowledgementState) -> None:
         """Record the answer."""
@@ -354,6 +393,16 @@ class Overreads(Protocol):
         """Those of one report, oldest first."""
 
 
+class Entries(Protocol):
+    """The audit trail, to be read."""
+
+    def get(self, chain_id: str, seq: int) -> StoredEntry:
+        """One entry. Raises NotFound."""
+
+    def search(self, search: EntrySearch) -> EntryPage:
+        """A page of them. Raises SearchInvalid for an unusable cursor."""
+
+
 class Trail(Protocol):
     """The audit trail; chained at commit."""
 
@@ -382,3 +431,4 @@ class Reader(Protocol):
     analyses: Analyses
     features: Features
     overreads: Overreads
+    entries: Entries

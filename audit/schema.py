@@ -20,13 +20,17 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy import LargeBinary as Bytes
 
 from audit.columns import AcknowledgementLetter, Compressed, Key, RowId, UtcDateTime
+from audit.records import ProcessingState
 
 # The newest migration; together they make just these tables.
 REVISION = "0004"
+
+OPEN = f"processing = '{ProcessingState.RECEIVED}'"
 
 metadata = MetaData(
     # Every constraint has a name that a migration can rely on, on both databases.
@@ -58,6 +62,8 @@ inbox = Table(
     Column("answer", Compressed),
     Column("content", Compressed, nullable=False),
     UniqueConstraint("door", "sender", "control_id", "content_sha256"),
+    # The few that wait for their analysis.
+    Index("ix_inbox_received", "id", sqlite_where=text(OPEN), postgresql_where=text(OPEN)),
 )
 
 documents = Table(

@@ -11,11 +11,23 @@ from audit.analyses import SqlAnalyses
 from audit.chain import Head
 from audit.documents import SqlDocuments
 from audit.driver import run
+from audit.entries import SqlEntries
 from audit.failures import storage_errors, translated
 from audit.features import SqlFeatures
 from audit.overreads import SqlOverreads
 from audit.queues import SqlInbox, SqlOutbox
-from audit.records import Analyses, AuditEntry, Documents, Features, Inbox, Outbox, Overreads, Trail, UnitOfWork
+from audit.records import (
+    Analyses,
+    AuditEntry,
+    Documents,
+    Entries,
+    Features,
+    Inbox,
+    Outbox,
+    Overreads,
+    Trail,
+    UnitOfWork,
+)
 from audit.trail import BufferedTrail, Chain
 from inference.errors import StorageUnavailable
 
@@ -32,6 +44,7 @@ class SqlReader:
         self.analyses: Analyses = SqlAnalyses(connection)
         self.features: Features = SqlFeatures(connection)
         self.overreads: Overreads = SqlOverreads(connection)
+        self.entries: Entries = SqlEntries(connection)
 
 
 class SqlUnitOfWork(SqlReader):

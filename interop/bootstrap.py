@@ -33,6 +33,7 @@ from inference.prediction import ModelInfo, ModelStatus
 from interop.champion import WATCH_SECONDS, Champion, Release, Watch, pointed_release
 from interop.delivery import DeliveryWorker
 from interop.feature_cache import MemoryAndTable
+from interop.fhir.later import Later
 from interop.health import Health
 from interop.intake import Intake
 from interop.lanes import Lane, Readers, Writer
@@ -53,6 +54,7 @@ log = logging.getLogger(__name__)
 CHECKPOINT_SECONDS = 2.0  # at full load SQLite's log takes 50 MB in that time
 HEADS_SECONDS = 60.0  # how much of the audit chain's end a cut could hide from the log
 GAUGE_SECONDS = 5.0
+RESUME_SECONDS = 2.0  # how long after a start what was accepted before it waits
 PRUNE_SECONDS = 5.0  # the feature cache may be over its limit for so long
 PRUNE_ROWS = 64  # deleted in one transaction, about 1 ms
 
@@ -240,6 +242,8 @@ async def _serve(
             file = sqlite_file(settings.database_url.get_secret_value())
             ready = checks(store, intake, lambda: mllp.listening, file.parent if file else None)
             app = create_app(intake, settings, Health(ready, lambda: {"model": champion.model}))
+            again = asyncio.create_task(_repeat(RESUME_SECONDS, partial(_resume, store, app.state.later, file)))
+            stack.push_async_callback(_cancelled, again)
             settle_memory()
             await HttpServer(app, lambda: on_ready(listening)).serve(sockets=[listener])
 
@@ -278,6 +282,13 @@ async def _intake(store: Store, analyzer: Analyze, champion: Champion, settings:
         for part in (lane, cache, readers, writer):
             await asyncio.to_thread(part.close)
         await asyncio.to_thread(store.checkpoint)
+
+
+async def _resume(store: Store, later: Later, file: Path | None) -> None:
+    """Take up what was accepted and not answered. Alone on an SQLite file that is all; of several processes the one
+    that leads looks after what another has left."""
+    if file is not None or await asyncio.to_thread(store.leads):
+        await later.resume(abandoned=file is None)
 
 
 def _started(analyzer: Analyze, model: ModelInfo, mode: Mode) -> AuditEntry:

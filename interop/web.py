@@ -134,7 +134,9 @@ def create_app(intake: Intake, settings: Settings, health: Health) -> FastAPI:
     )
     app.include_router(health_routes.router(health, intake.metrics, lambda: intake.metrics.queued(intake.lane.waiting)))
     app.include_router(predict_routes.router(intake))
-    app.include_router(fhir_routes.router(intake, settings, version=release, started=intake.clock()))
+    fhir = fhir_routes.door(intake, settings, version=release, started=intake.clock())
+    app.include_router(fhir.router)
+    app.state.later = fhir.later
     return app
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from interop.fhir import definitions, operations
+from interop.fhir import audit_events, definitions, operations
 from interop.fhir.negotiation import FHIR_JSON
 from interop.fhir.parameters import DEFINITIONS, INTERACTIONS, NOTES, TAG_NOTE, Interaction, parameters
 from interop.fhir.patch import MEDIA_TYPE as JSON_PATCH
@@ -54,6 +54,7 @@ def statement(base: str, version: str, date: datetime) -> bytes:
                     "mode": "server",
                     "resource": [
                         *(_resource(*entry) for entry in INTERACTIONS.items()),
+                        _audit_events(),
                         *(_definitions(kind) for kind in definitions.TYPES),
                     ],
                     "interaction": [{"code": code} for code in SYSTEM_INTERACTIONS],
@@ -95,6 +96,15 @@ def _definitions(type: str) -> dict[str, Any]:
             {"name": "url", "definition": f"{DEFINITIONS}/conformance-url", "type": "uri"},
             {"name": "_id", "definition": f"{DEFINITIONS}/Resource-id", "type": "token"},
         ],
+    }
+
+
+def _audit_events() -> dict[str, Any]:
+    return {
+        "type": audit_events.TYPE,
+        "documentation": "The audit trail; its entries cannot be written or changed here.",
+        "interaction": [{"code": "read"}, {"code": "search-type"}],
+        "searchParam": [_search_parameter(audit_events.TYPE, found) for found in audit_events.PARAMETERS.values()],
     }
 
 

@@ -13,11 +13,13 @@ from inference.errors import NotFound, SearchInvalid, UnsupportedMediaType
 from interop.fhir.answers import answer
 from interop.fhir.change import Change, Effect, Method
 from interop.fhir.conditional import condition
-from interop.fhir.exchange import Exchange
+from interop.fhir.exchange import PREFIX, Exchange
 from interop.fhir.interactions import Interactions
+from interop.fhir.later import Later, as_bundle
 from interop.fhir.negotiation import FHIR_JSON, TAKEN, check_content_type
 from interop.fhir.parameters import INTERACTIONS, OF_THE_ANSWER, Interaction
 from interop.fhir.patch import MEDIA_TYPE as JSON_PATCH
+from interop.fhir.submission import read
 from interop.intake import Intake
 from interop.logs import correlation
 from interop.media import media_type
@@ -55,15 +57,18 @@ _ETAG = re.compile(r'(?:W/)?"(?P<version>[0-9]{1,9})"')
 class Changing:
     """Takes requests that change something."""
 
-    def __init__(self, intake: Intake, settings: Settings, interactions: Interactions) -> None:
+    def __init__(self, intake: Intake, settings: Settings, interactions: Interactions, later: Later) -> None:
         self._intake = intake
         self._settings = settings
         self._interactions = interactions
+        self._later = later
 
     async def __call__(self, method: Method, type: str, request: Request) -> Response:
         """Answer one request. Raises every error that a change may meet."""
         exchange = Exchange.of(request, self._settings)
         change = await self._change(method, type, request, exchange)
+        if exchange.preferences.asynchronous and method in (Method.POST, Method.PUT):
+            return await self._accepted(change, request, exchange)
         started = perf_counter()
         is_ecg = type == "Observation" and method in (Method.POST, Method.PUT)
         if is_ecg:
@@ -74,6 +79,20 @@ class Changing:
                 self._intake.metrics.duplicate(Door.FHIR)
             self._intake.metrics.answered(Door.FHIR, perf_counter() - started)
         return answer(exchange, changed)
+
+    async def _accepted(self, change: Change, request: Request, exchange: Exchange) -> Response:
+        """What can be read is answered later; what cannot is refused at once."""
+        await self._intake.decode(lambda: read(change))
+        assert change.content is not None
+        url = request.url.path.removeprefix(f"{PREFIX}/") + (f"?{request.url.query}" if change.condition else "")
+        content = as_bundle(
+            change.method.value,
+            url,
+            change.content,
+            ifNoneExist=request.headers.get("if-none-exist"),
+            ifMatch=request.headers.get("if-match"),
+        )
+        return await self._later.accept(content, exchange)
 
     async def _change(self, method: Method, type: str, request: Request, exchange: Exchange) -> Change:
         header = request.headers.get("content-type")

@@ -18,7 +18,6 @@ PREFIX = "/fhir"
 class Exchange:
     """What a request wants. base: our own FHIR base URL, without a slash at the end. media_type: of the answer."""
 
-    request: Request
     base: str
     media_type: str
     preferences: Preferences
@@ -27,7 +26,6 @@ class Exchange:
     def of(cls, request: Request, settings: Settings) -> "Exchange":
         """Raises NotAcceptable."""
         return cls(
-            request=request,
             base=base_url(request, settings),
             media_type=answer_type(request.headers.get("accept"), request.query_params.get("_format")),
             preferences=preferences(request.headers.get("prefer")),

@@ -34,10 +34,11 @@ class Return(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Preferences:
     """The Prefer header. stated: what is to be returned, None where that is left to us. strict: unknown search
-    parameters are an error instead of a warning."""
+    parameters are an error instead of a warning. asynchronous: the answer may come later."""
 
     stated: Return | None = None
     strict: bool = False
+    asynchronous: bool = False
 
     @property
     def returned(self) -> Return:
@@ -74,7 +75,8 @@ def preferences(header: str | None) -> Preferences:
     tokens = [part.strip().partition("=") for part in (header or "").replace(";", ",").split(",")]
     values = {name.strip().lower(): value.strip().strip('"') for name, _, value in tokens}
     stated = next((r for r in Return if r.lower() == values.get("return", "").lower()), None)
-    return Preferences(stated, strict=values.get("handling", "").lower() == "strict")
+    strict = values.get("handling", "").lower() == "strict"
+    return Preferences(stated, strict=strict, asynchronous="respond-async" in values)
 
 
 def _offered(text: str) -> str | None:

@@ -24,6 +24,7 @@ from interop.fhir.conditional import condition
 from interop.fhir.entries import Entry, check_entry, parse_bundle, parse_entry, patch_of
 from interop.fhir.exchange import Exchange
 from interop.fhir.interactions import Interactions
+from interop.fhir.later import Later
 from interop.fhir.negotiation import FHIR_JSON, TAKEN, Return, check_content_type
 from interop.fhir.outcome import outcome_of
 from interop.fhir.reading import Read, Reading
@@ -46,18 +47,30 @@ class Bundles:
         self._settings = settings
         self._interactions = interactions
         self._reading = reading
+        self._later = Later(intake, self.answered)
+
+    @property
+    def later(self) -> Later:
+        """What is answered later."""
+        return self._later
 
     async def __call__(self, request: Request) -> Response:
         """Answer one Bundle. Raises Malformed, InvalidContent; in a transaction the first error that an entry meets."""
         exchange = Exchange.of(request, self._settings)
         check_content_type(request.headers.get("content-type"))
         content = await request.body()
+        if exchange.preferences.asynchronous:
+            return await self._later.accept(content, exchange)
+        return exchange.answer(await self.answered(content, exchange))
+
+    async def answered(self, content: bytes, exchange: Exchange) -> bytes:
+        """The Bundle that answers another. Raises as a call does."""
         bundle = await self._intake.decode(lambda: parse_bundle(content, "batch", "transaction"))
         texts = await self._intake.decode(lambda: entries.resources(content))
         pairs = list(zip(bundle.get("entry", ()), texts, strict=True))
         answered = await (self._transaction if bundle["type"] == "transaction" else self._batch)(exchange, pairs)
         document: Json = {"resourceType": "Bundle", "type": f"{bundle['type']}-response"}
-        return exchange.answer(orjson.dumps(document | ({"entry": answered} if answered else {})))
+        return orjson.dumps(document | ({"entry": answered} if answered else {}))
 
     async def _batch(self, exchange: Exchange, pairs: Sequence[tuple[Json, bytes | None]]) -> list[Json]:
         limit = asyncio.Semaphore(AT_ONCE)

@@ -3,9 +3,7 @@
 import re
 from collections.abc import Iterator
 from typing import Any
-from uuid import uuid4
 
-import orjson
 import pytest
 import requests
 from fhirclient.client import FHIRClient
@@ -21,38 +19,8 @@ from fhirpy import SyncFHIRClient
 from fhirpy.base.exceptions import MultipleResourcesFound, OperationOutcome, ResourceNotFound
 from fhirpy.lib import SyncFHIRResource
 
-from tests.e2e import doors
 from tests.e2e.conftest import Service
-
-SYSTEM = "urn:oid:2.16.840.1.113883.19.5"
-JSON_PATCH = "application/json-patch+json"
-READER = {"reference": "Practitioner/7"}
-
-
-def ecg(subject: str) -> dict[str, Any]:
-    """An ECG that refers to its patient, as an EHR sends it."""
-    found: dict[str, Any] = orjson.loads(doors.observation())
-    del found["contained"]
-    return found | {"subject": {"reference": subject}}
-
-
-def patient(**given: Any) -> dict[str, Any]:
-    identifier = [{"system": SYSTEM, "value": uuid4().hex}]
-    return {"resourceType": "Patient", "identifier": identifier, "gender": "male", "birthDate": "1952-03-02"} | given
-
-
-def visit() -> dict[str, Any]:
-    """A transaction: a patient and its ECG, which refers to it by the name in the Bundle."""
-    name = f"urn:uuid:{uuid4()}"
-    entry = [
-        {"fullUrl": name, "resource": patient(), "request": {"method": "POST", "url": "Patient"}},
-        {
-            "fullUrl": f"urn:uuid:{uuid4()}",
-            "resource": ecg(name),
-            "request": {"method": "POST", "url": "Observation"},
-        },
-    ]
-    return {"resourceType": "Bundle", "type": "transaction", "entry": entry}
+from tests.e2e.visit import JSON_PATCH, READER, SYSTEM, ecg, patient, visit
 
 
 @pytest.fixture

@@ -41,6 +41,8 @@ def upgrade() -> None:
     create_overreads()
     op.create_index("ix_audit_entries_recorded_at", "audit_entries", ["recorded_at"])
     op.create_index("ix_audit_entries_subject", "audit_entries", ["subject"])
+    waiting = sa.text("processing = 'received'")
+    op.create_index("ix_inbox_received", "inbox", ["id"], sqlite_where=waiting, postgresql_where=waiting)
 
 
 def create_overreads() -> None:
@@ -64,6 +66,7 @@ def create_overreads() -> None:
 
 def downgrade() -> None:
     """The index as it was: it knew dates as texts, which are left out, and no search used them."""
+    op.drop_index("ix_inbox_received", "inbox")
     op.drop_index("ix_audit_entries_subject", "audit_entries")
     op.drop_index("ix_audit_entries_recorded_at", "audit_entries")
     for table in ("overreads", "search_index", "document_ranges"):

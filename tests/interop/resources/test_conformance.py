@@ -24,7 +24,7 @@ from tests.interop.valid import valid
 ROOT = Path(__file__).resolve().parents[3]
 EVERY = [item for by_id in resources().values() for item in by_id.values()]
 PROFILES = list(resources()["StructureDefinition"].values())
-OWN = re.compile(r"urn:ecg-interop:(?:profile|extension|codesystem|valueset|searchparameter):[A-Za-z-]+")
+OWN = re.compile(r"urn:ecg-interop:(?:profile|extension|codesystem|valueset|searchparameter|operation):[A-Za-z-]+")
 
 every_resource = pytest.mark.parametrize("item", EVERY, ids=lambda item: item["url"])
 every_profile = pytest.mark.parametrize("profile", PROFILES, ids=lambda item: item["id"])
@@ -85,7 +85,7 @@ def test_a_snapshot_says_where_each_constraint_comes_from(profile: dict[str, Any
     rules = [rule for element in profile["snapshot"]["element"] for rule in element.get("constraint", ())]
     assert all(rule["source"].startswith((profile["url"], "http://hl7.org/fhir/")) for rule in rules)
     assert profile["url"] in {rule["source"] for rule in rules} or profile["id"] in (
-        "analysing-device", "model-waiver", "ecg-measurement",
+        "analysing-device", "model-waiver", "ecg-measurement", "decided-by", "overread-reason",
     )  # fmt: skip
 
 
