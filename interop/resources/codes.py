@@ -3,6 +3,7 @@
 from typing import Any
 
 LOINC = "http://loinc.org"
+URIS = "urn:ietf:rfc3986"
 UCUM = "http://unitsofmeasure.org"
 MDC = "urn:iso:std:iso:11073:10101"
 # The same nomenclature by its OID, as HL7's own example writes it.
@@ -17,7 +18,10 @@ DATA_ABSENT_REASON = "http://hl7.org/fhir/StructureDefinition/data-absent-reason
 
 # Our own names. A URN stays the same wherever the service runs; docs/codes.md lists them.
 OWN_TAGS = "urn:ecg-interop:codesystem:tag"
+OWN_ERRORS = "urn:ecg-interop:codesystem:error"
 OWN_SUPERCLASSES = "urn:ecg-interop:codesystem:superclass"
+# A checksum of all constants that shape the model's input.
+OWN_PREPROCESSING_IDENTIFIERS = "urn:ecg-interop:identifier:preprocessing"
 OWN_DEVICE_IDENTIFIERS = "urn:ecg-interop:identifier:device"
 OWN_MODEL_STATUS_EXTENSION = "urn:ecg-interop:extension:model-status"
 OWN_MODEL_WAIVER_EXTENSION = "urn:ecg-interop:extension:model-waiver"

@@ -5,15 +5,16 @@ from datetime import datetime
 from urllib.parse import quote
 
 from actions.analysis import PolicyInfo
-from interop.resources.codes import PARTICIPANT_TYPE, Json
+from inference.prepare import preprocessing_hash
+from interop.resources.codes import OWN_PREPROCESSING_IDENTIFIERS, PARTICIPANT_TYPE, URIS, Json
 from interop.resources.times import instant
 
 
 def provenance(
     *, targets: Sequence[Json], at: datetime, model: Json | None, software: Json, source: Json, policy: PolicyInfo
 ) -> Json:
-    """What distinguishes the Provenance of one analysis. model, software, source: References; model is None when the
-    signal could not be classified."""
+    """What distinguishes the Provenance of one analysis: its entities are the ECG, the model, the rules and the
+    preprocessing. model, software, source: References; model is None when the signal could not be classified."""
     return {
         "target": list(targets),
         "recorded": instant(at),
@@ -22,8 +23,24 @@ def provenance(
             *([_agent("author", "Author", model)] if model else []),
             _agent("assembler", "Assembler", software),
         ],
-        "entity": [{"role": "source", "what": source}],
+        "entity": [
+            {"role": "source", "what": source},
+            *([_used(model)] if model else []),
+            _used({"identifier": {"system": URIS, "value": policy_uri(policy)}, "display": f"Rules {policy.version}"}),
+            _used(PREPROCESSING),
+        ],
     }
+
+
+PREPROCESSING: Json = {
+    "identifier": {"system": OWN_PREPROCESSING_IDENTIFIERS, "value": preprocessing_hash()},
+    "display": "Preprocessing of the signal",
+}
+
+
+def _used(what: Json) -> Json:
+    """What the results were derived by, beside the ECG that they were derived from."""
+    return {"role": "derivation", "what": what}
 
 
 def policy_uri(policy: PolicyInfo) -> str:

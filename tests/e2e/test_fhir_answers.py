@@ -3,12 +3,14 @@ FHIR R4 and our profiles by validators of others."""
 
 from collections.abc import Iterator
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import orjson
 import pytest
 
 from interop.fhir.parameters import INTERACTIONS
+from interop.fhir.routes import READ_ONLY
 from interop.resources.received import is_made_here
 from tests.e2e import doors
 from tests.e2e.conftest import Service, running
@@ -32,6 +34,11 @@ OF_CLIENTS: dict[str, Json] = {
     },
     "DocumentReference": {"status": "current", "content": [{"attachment": {"contentType": "text/plain"}}]},
     "Task": {"status": "requested", "intent": "order"},
+}
+HEADER: Json = {
+    "resourceType": "MessageHeader",
+    "eventUri": "urn:ecg-interop:event:ecg",
+    "source": {"endpoint": "urn:cart-3"},
 }
 WITH_SUBJECT = {"Observation", "ServiceRequest"}
 REFUSED = (
@@ -98,6 +105,8 @@ def visitor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visitor]:
             by_other_doors(found)
             overread(found)
             withdraw(found)
+            operate(found)
+            answer_later(found)
             look_around(found)
             be_refused(found)
             yield found
@@ -153,6 +162,9 @@ def look_around(visitor: Visitor) -> None:
         for kind in INTERACTIONS:
             assert visitor.send("GET", f"{kind}?{query}").status_code == 200
     visitor.send("GET", "DiagnosticReport?_include=DiagnosticReport:result&_revinclude=Provenance:target&_count=2")
+    for kind in READ_ONLY:
+        first, *_ = visitor.resources(f"{kind}?_count=100")
+        assert visitor.send("GET", f"{kind}/{first['id']}").status_code == 200
     entry = [
         {"request": {"method": "GET", "url": url}}
         for url in ("Patient?gender=male", "Patient/none", "Device/_history", "Encounter/1", "Task?status=requested")
@@ -162,6 +174,27 @@ def look_around(visitor: Visitor) -> None:
     visitor.send("POST", "", {"resourceType": "Bundle", "type": "transaction", "entry": entry[-1:]})
 
 
+def operate(visitor: Visitor) -> None:
+    subject = f"Patient/{visitor.create(patient())['id']}"
+    held = visitor.create(ecg(subject))
+    assert visitor.send("POST", "Observation/$analyze", ecg(subject)).json()["type"] == "collection"
+    for gender in ("male", "nobody"):
+        validated = visitor.send("POST", "Patient/$validate", patient(gender=gender))
+        assert (validated.status_code, validated.json()["resourceType"]) == (200, "OperationOutcome")
+    assert held["id"] in {one["id"] for one in visitor.resources(f"{subject}/$everything?_count=2")}
+    sent = [{"fullUrl": one["fullUrl"], "resource": one["resource"]} for one in visit()["entry"]]
+    entry = [{"fullUrl": f"urn:uuid:{uuid4()}", "resource": HEADER}, *sent]
+    answered = visitor.send("POST", "$process-message", {"resourceType": "Bundle", "type": "message", "entry": entry})
+    assert answered.json()["type"] == "message"
+
+
+def answer_later(visitor: Visitor) -> None:
+    accepted = visitor.send("POST", "Patient", patient(), Prefer="respond-async")
+    assert accepted.status_code == 202
+    place = accepted.headers["Content-Location"]
+    assert doors.eventually(lambda: visitor.send("GET", place).status_code == 200)
+
+
 def be_refused(visitor: Visitor) -> None:
     for method, path, headers, content in REFUSED:
         named = {name.replace("-", "_"): value for name, value in headers.items()}
@@ -169,10 +202,12 @@ def be_refused(visitor: Visitor) -> None:
 
 
 def profiles(resource: Json) -> list[str]:
-    """The profiles that a resource has to meet."""
+    """The profiles that a resource has to meet: ours are of results as they were made, before a clinician has changed
+    them, and of ECGs of somebody."""
     if is_made_here(resource):
-        return profiles_of(resource)
-    return [WAVEFORM] if "valueSampledData" in str(resource.get("component", "")) else []
+        return profiles_of(resource) if resource["meta"]["versionId"] == "1" else []
+    is_ecg = "valueSampledData" in str(resource.get("component", ""))
+    return [WAVEFORM] if is_ecg and {"reference", "identifier"} & resource["subject"].keys() else []
 
 
 def wrong(validators: Validators, resource: Json, *profiles: str) -> dict[str, list[str]]:
@@ -181,7 +216,7 @@ def wrong(validators: Validators, resource: Json, *profiles: str) -> dict[str, l
     return {f"{resource['resourceType']}/{resource.get('id')}": issues} if issues else {}
 
 
-@pytest.mark.parametrize("type", INTERACTIONS)
+@pytest.mark.parametrize("type", [*INTERACTIONS, *READ_ONLY])
 def test_everything_that_is_held_is_valid_and_by_its_profile(
     visitor: Visitor, validators: Validators, type: str
 ) -> None:
@@ -216,7 +251,7 @@ def test_every_answer_is_valid(visitor: Visitor, validators: Validators) -> None
         if found := wrong(validators, resource):
             issues[f"{answer.request.method} {answer.request.url}"] = found
     assert issues == {}
-    assert kinds == {*INTERACTIONS, "Bundle", "OperationOutcome", "CapabilityStatement"}
+    assert kinds == {*INTERACTIONS, *READ_ONLY, "Bundle", "OperationOutcome", "CapabilityStatement"}
 
 
 def test_the_statuses_of_refusals_are_all_met(visitor: Visitor) -> None:

@@ -323,7 +323,7 @@ BROKEN_RESULTS: Mapping[str, tuple[str, dict[str, Any], str]] = {
     ),
     "provenance without rules": (PROVENANCE, {"policy": ["urn:other"]}, "provenance-1"),
     "provenance without software": (PROVENANCE, {"agent": [AGENT]}, "provenance-2"),
-    "provenance from another version": (PROVENANCE, {"entity": [REVISION]}, "entity.role: Value did not match"),
+    "provenance from another version": (PROVENANCE, {"entity": [REVISION]}, "provenance-3"),
     "four probabilities": (PROBABILITIES, {"component": probabilities()["component"][:4]}, "probabilities-1"),
     "a probability above 1": (PROBABILITIES, probabilities(valueQuantity={"value": 1.2}), "probabilities-2"),
     "no threshold": (PROBABILITIES, probabilities(referenceRange=[{"text": "?"}]), "probabilities-3"),

@@ -7,6 +7,7 @@ from fhir.resources.R4B import get_fhir_model_class
 
 from actions.analysis import Analysis, Mode
 from audit.criteria import IndexRow
+from inference.prepare import preprocessing_hash
 from inference.recording import Sex
 from interop.resources.documents import Indexed
 from interop.resources.origin import Origin
@@ -152,7 +153,12 @@ def test_provenance_covers_report_requests_and_derived_observations() -> None:
     made = json(result.provenance)
     made_of = {f"{i.document.type}/{i.document.id}" for i in result.owned if i is not result.provenance}
     assert {target["reference"] for target in made["target"]} == made_of
-    assert made["entity"] == [{"role": "source", "what": {"reference": "Observation/ecg-1"}}]
+    ecg, model, rules, preprocessing = made["entity"]
+    assert ecg == {"role": "source", "what": {"reference": "Observation/ecg-1"}}
+    assert {one["role"] for one in (model, rules, preprocessing)} == {"derivation"}
+    assert model["what"] == {"reference": f"Device/{result.devices[1]['id']}"}
+    assert rules["what"]["identifier"] == {"system": "urn:ietf:rfc3986", "value": made["policy"][0]}
+    assert preprocessing["what"]["identifier"]["value"] == preprocessing_hash()
     assert made["policy"] == [f"urn:ecg-interop:rules:default%20rules:1:{'a' * 64}"]
 
 
