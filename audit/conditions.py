@@ -5,6 +5,7 @@ selective criterion and the second for the rest.
 """
 
 from collections.abc import Callable
+from datetime import datetime
 from functools import singledispatch
 from typing import Any
 
@@ -27,6 +28,7 @@ from sqlalchemy import (
 
 from audit.columns import as_key
 from audit.criteria import (
+    BY_IDENTIFIER,
     ID,
     LAST_UPDATED,
     AnyCriterion,
@@ -39,6 +41,7 @@ from audit.criteria import (
     Within,
 )
 from audit.schema import document_index, document_ranges, documents
+from audit.times import at_microseconds
 
 Condition = ColumnElement[bool]
 # Sorts after every character that can be stored.
@@ -135,7 +138,10 @@ def _(criterion: Criterion, type: str, id: ColumnElement[str]) -> Condition:
 @has.register
 def _(criterion: Within, type: str, id: ColumnElement[str]) -> Condition:
     if criterion.name == LAST_UPDATED:
-        raise TypeError("see audit.search: it is a column of the documents")
+        one = documents.alias()
+        return exists().where(
+            one.c.type == type, one.c.id == id, one.c.is_current, updated(one.c.last_updated, criterion)
+        )
     rows = document_ranges.alias()
     within = or_(false(), *(_in_interval(rows, interval) for interval in criterion.alternatives))
     return _row(rows, type, id, criterion.name, within)
@@ -144,7 +150,8 @@ def _(criterion: Within, type: str, id: ColumnElement[str]) -> Condition:
 @has.register
 def _(criterion: Missing, type: str, id: ColumnElement[str]) -> Condition:
     rows = (document_ranges if criterion.ranges else document_index).alias()
-    found = _row(rows, type, id, criterion.name, true())
+    names = [criterion.name] if criterion.ranges else [criterion.name, f"{criterion.name}{BY_IDENTIFIER}"]
+    found: Condition = exists().where(rows.c.type == type, rows.c.id == id, rows.c.name.in_(names))
     return not_(found) if criterion.missing else found
 
 
@@ -169,6 +176,16 @@ def _(criterion: LinkedFrom, type: str, id: ColumnElement[str]) -> Condition:
 @has.register
 def _(criterion: AnyOf, type: str, id: ColumnElement[str]) -> Condition:
     return or_(false(), *(has(each, type, id) for each in criterion.criteria))
+
+
+def updated(at: ColumnElement[datetime], criterion: Within) -> Condition:
+    """Whether the time of the last update is in one of the intervals; it is a range of no length."""
+    return or_(false(), *(_at_in_interval(at, interval) for interval in criterion.alternatives))
+
+
+def _at_in_interval(at: ColumnElement[datetime], interval: Interval) -> Condition:
+    bounds = {at.__ge__: interval.from_, at.__lt__: interval.before, at.__gt__: interval.after, at.__le__: interval.to}
+    return and_(true(), *(compare(at_microseconds(value)) for compare, value in bounds.items() if value is not None))
 
 
 def _meeting_all(type: str, criteria: tuple[AnyCriterion, ...]) -> Subquery:
@@ -204,7 +221,7 @@ def _one_of(rows: FromClause, criterion: Criterion) -> Condition:
 
 
 def _equals(rows: FromClause, system: str | None, value: str) -> Condition:
-    same = rows.c.value == as_key(value)
+    same = rows.c.value == as_key(value) if value else true()
     return same if system is None else and_(same, rows.c.system == as_key(system))
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeAlias
 
+# What follows the name of those rows that hold the identifier of a reference.
+BY_IDENTIFIER = ":identifier"
 # The names that need no index rows: documents are stored by them.
 ID = "_id"
 LAST_UPDATED = "_lastUpdated"
@@ -41,8 +43,8 @@ Row: TypeAlias = IndexRow | RangeRow
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Criterion:
-    """A document has a row with one of the alternatives (system, value): system None matches any, '' rows without one.
-    negated: it has none. starts: the value only begins so."""
+    """A document has a row with one of the alternatives (system, value): system None matches any, '' rows without one;
+    value '' matches any. negated: it has none. starts: the value only begins so."""
 
     name: str
     alternatives: tuple[tuple[str | None, str], ...]
@@ -73,7 +75,8 @@ class Within:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Missing:
-    """A document has no row of this name (missing), or has one. ranges: the name is one of `RangeRow`s."""
+    """A document has no row of this name or of its identifiers (missing), or has one. ranges: the name is one of
+    `RangeRow`s."""
 
     name: str
     missing: bool

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import TypeAlias
 
 from audit.columns import as_key
@@ -62,6 +63,8 @@ def unseal(cursor: str, asked: object) -> list[Key]:
     try:
         padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
         digest, *place = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+        if any(isinstance(key, float) and not isfinite(key) for key in place):
+            raise ValueError("no place has such a number")
     except (binascii.Error, ValueError, TypeError, RecursionError):
         raise SearchInvalid("this page link cannot be read") from None
     if digest != _digest(asked):

@@ -6,25 +6,35 @@ from sqlalchemy import Connection, select
 
 from audit.criteria import Include, Search
 from audit.schema import document_index
+from inference.errors import SearchInvalid
+
+# An ECG is 300 kB, and a patient may have thousands: a page with all of them would fill the memory.
+MAX_INCLUDED = 1000
 
 _rows = document_index.c
 
 
 def linked_to(connection: Connection, search: Search, ids: Sequence[str]) -> list[tuple[str, str]]:
-    """The (type, id) of every document that the includes of a search ask for, each once; it may not exist."""
-    found = [pair for each in search.includes for pair in _of(connection, each, search.type, ids)]
-    return list(dict.fromkeys(found))
+    """The (type, id) of every document that the includes of a search ask for, each once; it may not exist. Raises
+    SearchInvalid where they are more than `MAX_INCLUDED`: to leave some out would look as if there were no more."""
+    found = dict.fromkeys(pair for each in search.includes for pair in _of(connection, each, search.type, ids))
+    if len(found) > MAX_INCLUDED:
+        raise SearchInvalid(f"a page would include more than {MAX_INCLUDED} resources; ask for fewer by _count")
+    return list(found)
 
 
 def _of(connection: Connection, include: Include, type: str, ids: Sequence[str]) -> Iterator[tuple[str, str]]:
     if include.reverse:
         targets = [f"{type}/{one}" for one in ids]
         named = (_rows.type == include.type, _rows.name == include.name)
-        query = select(_rows.id).where(*named, _rows.value.in_(targets)).order_by(_rows.id)
+        query = select(_rows.id).where(*named, _rows.value.in_(targets)).order_by(_rows.id).distinct()
+        query = query.limit(MAX_INCLUDED + 1)
         yield from ((include.type, one) for one in connection.execute(query).scalars())
     elif include.type == type:
         mine = (_rows.type == type, _rows.name == include.name, _rows.id.in_(list(ids)))
-        for value in connection.execute(select(_rows.value).where(*mine)).scalars():
+        query = select(_rows.value).where(*mine).order_by(_rows.id, _rows.value)
+        for value in connection.execute(query).scalars():
             kind, _, target = value.partition("/")
-            if target and include.target in (None, kind):
+            # An absolute URL leads to another server.
+            if target and kind.isalpha() and include.target in (None, kind):
                 yield kind, target

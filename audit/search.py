@@ -24,17 +24,14 @@ from sqlalchemy import (
     Select,
     and_,
     exists,
-    false,
     func,
-    or_,
     select,
     text,
-    true,
     tuple_,
 )
 
-from audit.conditions import Condition, documents_with, has, shown
-from audit.criteria import ID, LAST_UPDATED, AnyCriterion, Criterion, Interval, Order, Search, Total, Within
+from audit.conditions import Condition, documents_with, has, shown, updated
+from audit.criteria import ID, LAST_UPDATED, AnyCriterion, Criterion, Order, Search, Total, Within
 from audit.cursor import Cursor, Key
 from audit.schema import document_index, document_ranges, documents
 from audit.times import at_microseconds, microseconds
@@ -141,15 +138,8 @@ def _counting(search: Search, leading: int | None) -> Select[int]:
 
 def _has(criterion: AnyCriterion, type: str, id: ColumnElement[str]) -> Condition:
     if isinstance(criterion, Within) and criterion.name == LAST_UPDATED:
-        return or_(false(), *(_updated(interval) for interval in criterion.alternatives))
+        return updated(documents.c.last_updated, criterion)
     return has(criterion, type, id)
-
-
-def _updated(interval: Interval) -> Condition:
-    """A time is a range of no length."""
-    at = documents.c.last_updated
-    bounds = {at.__ge__: interval.from_, at.__lt__: interval.before, at.__gt__: interval.after, at.__le__: interval.to}
-    return and_(true(), *(compare(at_microseconds(value)) for compare, value in bounds.items() if value is not None))
 
 
 def _key(order: Order, type: str) -> ColumnElement[Any]:
@@ -199,7 +189,7 @@ def _walk(search: Search, leading: int | None) -> list[_Part] | None:
 def _by_id(search: Search, leading: int | None, conditions: list[Condition]) -> _Part:
     """Along the rows of one value, where the most selective criterion has one value only; else along the documents."""
     lead = None if leading is None else search.criteria[leading]
-    if not (isinstance(lead, Criterion) and lead.name != ID and len(lead.alternatives) == 1 and not lead.starts):
+    if lead is None or not _is_of_one_value(lead):
         every = [_has(criterion, search.type, _BY_ID) for criterion in search.criteria]
         return _Part(select(_BY_ID).where(*conditions, *every), _BY_ID, None)
     found = documents_with(lead, search.type)
@@ -208,6 +198,13 @@ def _by_id(search: Search, leading: int | None, conditions: list[Condition]) -> 
     is_this = and_(documents.c.type == search.type, of_row == _BY_ID)
     others = [_has(each, search.type, of_row) for each in search.criteria if each is not lead]
     return _Part(found.join(documents, is_this).where(*conditions, *others), of_row, None)
+
+
+def _is_of_one_value(criterion: AnyCriterion) -> bool:
+    """Whether its rows are in the order of the ids."""
+    if not isinstance(criterion, Criterion) or criterion.name == ID or criterion.starts:
+        return False
+    return [bool(value) for _, value in criterion.alternatives] == [True]
 
 
 def _by_range(type: str, order: Order, conditions: list[Condition]) -> list[_Part]:
@@ -225,20 +222,22 @@ def _by_range(type: str, order: Order, conditions: list[Condition]) -> list[_Par
 
 def _walked(connection: Connection, search: Search, parts: Sequence[_Part], after: Cursor | None) -> list[_Hit]:
     """One page and one more, which tells that there is a next page."""
-    (order,) = search.order
-    hits: dict[str, _Hit] = {}  # a document with two rows alike comes twice
+    hits: dict[str, _Hit] = {}
     for place, part in enumerate(parts):
         without = place > 0
         if after is not None and without is (after.keys[0] is not None):
             if not without:
                 continue  # it was shown to its end
             after = None
-        query = _ordered(part, order, after).limit(search.count + 1 - len(hits))
-        for row in connection.execute(query):
-            key = None if without else row[0] if part.value is None else _plain(row[1])
-            hits.setdefault(row[0], _Hit(row[0], (key,)))
-        if len(hits) > search.count:
-            break
+        while len(hits) <= search.count:
+            wanted = search.count + 1 - len(hits)
+            rows = connection.execute(_ordered(part, search.order[0], after).limit(wanted)).all()
+            found = [_Hit(row[0], (None if without else _plain(row[-1]),)) for row in rows]
+            hits.update((hit.id, hit) for hit in found)
+            if len(found) < wanted:
+                break
+            # A document with two rows alike came twice: there may be more beyond the last.
+            after = Cursor(found[-1].keys, found[-1].id)
     return list(hits.values())
 
 

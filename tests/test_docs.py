@@ -7,7 +7,9 @@ import pytest
 
 from inference.errors import EcgError
 from interop.errors import ANSWERS
+from interop.fhir.parameters import INTERACTIONS, Interaction
 from interop.metrics import COUNTERS, GAUGES, HISTOGRAMS
+from interop.resources.search_parameters import SEARCH_PARAMETERS
 from interop.settings import Settings
 from orchestration.settings import Settings as PipelineSettings
 
@@ -66,3 +68,25 @@ def test_every_make_target_of_the_readme_exists() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     named = set(re.findall(r"(?:`|^)make ([a-z]+)\b", (ROOT / "README.md").read_text(), re.MULTILINE))
     assert {"run", "test"} <= named <= targets
+
+
+def fhir_tables() -> tuple[str, str]:
+    """What `docs/fhir.md` has to say: interactions by type, and search parameters by type."""
+    columns = [interaction.value for interaction in Interaction]
+    head = f"| type | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}\n"
+    rows = [
+        f"| {kind} | {' | '.join('x' if one in found else '' for one in Interaction)} |"
+        for kind, found in INTERACTIONS.items()
+    ]
+    named = [
+        f"| {kind} | {', '.join(f'`{name}`' for name in SEARCH_PARAMETERS[kind])} |"
+        for kind, found in INTERACTIONS.items()
+        if Interaction.SEARCH in found
+    ]
+    return head + "\n".join(rows), "| type | parameters |\n|---|---|\n" + "\n".join(named)
+
+
+def test_the_interactions_and_search_parameters_of_every_type_are_documented() -> None:
+    document = (ROOT / "docs/fhir.md").read_text()
+    for table in fhir_tables():
+        assert table in document

@@ -23,7 +23,7 @@ def searchset(query: Query, page: Page, base: str, cut: Cut | None = None) -> by
     document: Json = {"resourceType": "Bundle", "type": "searchset"}
     if page.total is not None:
         document["total"] = page.total
-    document["link"] = links(url, query.understood, page.next if query.search.count else None)
+    document["link"] = links(url, query.understood, query.following(page.next))
     entries = [match(stored, base, "match", cut) for stored in page.documents]
     entries += [match(stored, base, "include", cut) for stored in page.included]
     if query.ignored:

@@ -1,5 +1,6 @@
 """Create, update, patch and delete: the same for every resource type, made from the table of interactions."""
 
+import asyncio
 import re
 from collections.abc import Mapping
 from time import perf_counter
@@ -10,6 +11,7 @@ from actions.analysis import Door
 from audit.criteria import Search
 from audit.times import microseconds
 from inference.errors import NotFound, SearchInvalid, UnsupportedMediaType
+from interop.fhir import binaries
 from interop.fhir.answers import answer
 from interop.fhir.change import Change, Effect, Method
 from interop.fhir.conditional import condition
@@ -98,16 +100,25 @@ class Changing:
         header = request.headers.get("content-type")
         if method is Method.PATCH:
             _check_patch(header)
-        elif method is not Method.DELETE:
+        elif method is not Method.DELETE and type != binaries.TYPE:
             check_content_type(header)
         return Change(
             method=method,
             type=type,
             id=_id(type, request),
-            content=None if method is Method.DELETE else await request.body(),
+            content=await self._content(method, type, request),
             condition=self._condition(method, type, request, exchange),
             if_match=if_match(request.headers.get("if-match")),
         )
+
+    async def _content(self, method: Method, type: str, request: Request) -> bytes | None:
+        if method is Method.DELETE:
+            return None
+        body = await request.body()
+        if type != binaries.TYPE:
+            return body
+        header, name = request.headers.get("content-type"), request.path_params.get("id")
+        return await asyncio.to_thread(binaries.as_resource, body, header, name)
 
     def _condition(self, method: Method, type: str, request: Request, exchange: Exchange) -> Search | None:
         """`If-None-Exist` of a create; the query of an update, a patch or a delete without an id."""
@@ -180,8 +191,8 @@ def _body_schema(method: Method, type: str) -> dict[str, object]:
     if method is Method.DELETE:
         return {}
     patch = method is Method.PATCH
-    types = (JSON_PATCH,) if patch else TAKEN
-    schema = {"type": "array" if patch else "object"}
+    types = (JSON_PATCH,) if patch else ("*/*",) if type == binaries.TYPE else TAKEN
+    schema = {"type": "array" if patch else "string" if type == binaries.TYPE else "object"}
     return {
         "requestBody": {
             "required": True,

@@ -8,7 +8,7 @@ says of its patient is told and never believed: who the patient is, the document
 import base64
 import binascii
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 from typing import Any
 
@@ -71,7 +71,7 @@ class EcgDocument:
 
     raw: Json
     file: EcgFile
-    patient: Json | None = field(default=None)
+    patient: Json | None = None
 
     @property
     def subject(self) -> Json:
@@ -104,10 +104,9 @@ class EcgDocument:
         """The ECG as an Observation, where its results come from. document_id: of the document. at: when it is made."""
         stated = self.file.ecg.stated
         whom = Origin(observation=None, subject=self._subject_of_results())
-        resource, body = render_ecg(
+        _, body = render_ecg(
             recording, id=document_id, subject=whom.subject_reference(), identifiers=stated.identifiers, issued=at
         )
-        del resource["meta"]
         raw = orjson.loads(body.content) | self._shared(document_id)
         received = ReceivedObservation(
             content=orjson.dumps(raw),
@@ -148,7 +147,7 @@ class EcgDocument:
 
 def stands(raw: Mapping[str, Any]) -> bool:
     """Whether a document counts."""
-    return not WITHDRAWN.intersection((raw.get("status"), raw.get("docStatus")))
+    return WITHDRAWN.isdisjoint(str(raw.get(name)) for name in ("status", "docStatus"))
 
 
 def is_analysed_alike(raw: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

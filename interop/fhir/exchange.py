@@ -9,6 +9,7 @@ from fastapi import Request, Response
 
 from audit.records import Document
 from interop.fhir.negotiation import Preferences, answer_type, preferences
+from interop.fhir.subset import pretty
 from interop.settings import Settings
 
 PREFIX = "/fhir"
@@ -16,11 +17,13 @@ PREFIX = "/fhir"
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """What a request wants. base: our own FHIR base URL, without a slash at the end. media_type: of the answer."""
+    """What a request wants. base: our own FHIR base URL, without a slash at the end. media_type: of the answer.
+    is_pretty: indented, for people."""
 
     base: str
     media_type: str
     preferences: Preferences
+    is_pretty: bool = False
 
     @classmethod
     def of(cls, request: Request, settings: Settings) -> "Exchange":
@@ -29,11 +32,15 @@ class Exchange:
             base=base_url(request, settings),
             media_type=answer_type(request.headers.get("accept"), request.query_params.get("_format")),
             preferences=preferences(request.headers.get("prefer")),
+            is_pretty=request.query_params.get("_pretty") == "true",
         )
 
     def answer(self, content: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
         """A resource, or nothing for empty content."""
-        return Response(content, status, headers=headers, media_type=self.media_type if content else None)
+        if not content:
+            return Response(content, status, headers=headers)
+        shown = pretty(content) if self.is_pretty else content
+        return Response(shown, status, headers=headers, media_type=self.media_type)
 
     def location(self, document: Document) -> str:
         """The URL of one version."""

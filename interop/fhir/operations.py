@@ -18,6 +18,8 @@ from interop.fhir.messages import Messages
 from interop.fhir.negotiation import FHIR_JSON, TAKEN, check_content_type
 from interop.fhir.outcome import Issue, outcome, outcome_of
 from interop.fhir.parameters import INTERACTIONS
+from interop.fhir.pdf_operation import PDF as PDF_TYPE
+from interop.fhir.pdf_operation import ReportPdf
 from interop.fhir.submission import read
 from interop.intake import Intake
 from interop.logs import correlation
@@ -37,11 +39,17 @@ class Operation:
 VALIDATE = Operation("validate", f"{CORE}/Resource-validate")
 EVERYTHING = Operation("everything", f"{CORE}/Patient-everything")
 ANALYZE = Operation("analyze", "urn:ecg-interop:operation:observation-analyze")
+PDF = Operation("pdf", "urn:ecg-interop:operation:diagnosticreport-pdf")
 PROCESS_MESSAGE = Operation("process-message", f"{CORE}/MessageHeader-process-message")
 
 SYSTEM: tuple[Operation, ...] = (PROCESS_MESSAGE,)
+_OF_ONE_TYPE: Mapping[str, tuple[Operation, ...]] = {
+    "Observation": (ANALYZE,),
+    "Patient": (EVERYTHING,),
+    "DiagnosticReport": (PDF,),
+}
 OF_TYPE: Mapping[str, tuple[Operation, ...]] = {
-    kind: (VALIDATE, *({"Observation": (ANALYZE,), "Patient": (EVERYTHING,)}.get(kind, ()))) for kind in INTERACTIONS
+    kind: (VALIDATE, *_OF_ONE_TYPE.get(kind, ())) for kind in INTERACTIONS
 }
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -55,6 +63,7 @@ class Operations:
         self._settings = settings
         self._analyzing = Analyzing(intake)
         self._messages = Messages(intake, interactions)
+        self._pdf = ReportPdf(intake, settings)
 
     async def analyze(self, request: Request) -> Response:
         """`POST Observation/$analyze`."""
@@ -78,6 +87,10 @@ class Operations:
         return exchange.answer(
             await self._intake.read(lambda store: everything.everything(store, name, pairs, exchange.base))
         )
+
+    async def pdf(self, request: Request) -> Response:
+        """`GET DiagnosticReport/[id]/$pdf`."""
+        return await self._pdf(request)
 
     async def validate(self, type: str, request: Request) -> Response:
         """`POST [type]/$validate`: 200 with what is wrong, as the operation's definition asks."""
@@ -106,6 +119,7 @@ def add_routes(router: APIRouter, operations: Operations) -> None:
     _add(router, "/$process-message", operations.process_message, "POST", PROCESS_MESSAGE)
     _add(router, "/Observation/$analyze", operations.analyze, "POST", ANALYZE)
     _add(router, "/Patient/{id}/$everything", operations.everything, "GET", EVERYTHING)
+    _add(router, "/DiagnosticReport/{id}/$pdf", operations.pdf, "GET", PDF, PDF_TYPE)
     for kind in INTERACTIONS:
         _add(router, f"/{kind}/$validate", _of_type(operations.validate, kind), "POST", VALIDATE)
 
@@ -117,7 +131,9 @@ def _of_type(handler: Callable[[str, Request], Awaitable[Response]], kind: str) 
     return endpoint
 
 
-def _add(router: APIRouter, path: str, handler: Handler, method: str, operation: Operation) -> None:
+def _add(
+    router: APIRouter, path: str, handler: Handler, method: str, operation: Operation, media_type: str = FHIR_JSON
+) -> None:
     async def endpoint(request: Request) -> Response:
         return await handler(request)
 
@@ -133,6 +149,6 @@ def _add(router: APIRouter, path: str, handler: Handler, method: str, operation:
         methods=[method],
         name=f"${operation.name} {path}",
         response_class=Response,
-        responses={200: {"content": {FHIR_JSON: {}}}},
+        responses={200: {"content": {media_type: {}}}},
         openapi_extra=extra,
     )

@@ -46,6 +46,8 @@ INTERACTIONS: Mapping[str, tuple[Interaction, ...]] = {
     "Device": (*CHANGING, *READING),
     "Provenance": (Interaction.CREATE, *READING),
     "DocumentReference": (*CHANGING, *READING),
+    # R4 defines no search of it; whoever needs one has its id from an Attachment.
+    "Binary": (Interaction.CREATE, Interaction.UPDATE, Interaction.DELETE, Interaction.READ, Interaction.VREAD),
     "Task": (*CHANGING, *READING),
 }
 

@@ -15,6 +15,10 @@ from audit.records import Document, Documents, Reader, Received
 from inference.errors import Duplicate, InvalidContent
 from interop.fhir import conditional
 from interop.fhir.change import Change, Changed, Effect, Method
+from interop.fhir.derived import TYPE as DOCUMENT
+from interop.fhir.derived import ecg_of as ecg_of_document
+from interop.fhir.ecg_documents import EcgDocument
+from interop.fhir.ecg_documents import is_analysed_alike as is_document_alike
 from interop.fhir.negotiation import FHIR_JSON
 from interop.fhir.submission import Ecg, Submission, ecg_of, is_analysed_alike
 from interop.intake import Intake
@@ -26,6 +30,10 @@ from interop.resources.identifiers import identifiers_of
 from interop.resources.observation import WITHDRAWN, ReceivedObservation, parse
 
 PATIENT = "Patient/"
+
+
+class Moved(Exception):
+    """What a change was prepared for is not so any more: it has to be prepared again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +49,8 @@ class Analysed:
 class Ready:
     """A change, ready for its transaction. id: of the resource. matched: the id of what met its
     condition. known: it is here already. analysed: an ECG's, where it
-    has to be analysed. seen: the version that it was prepared for, 0 where there was none."""
+    has to be analysed. seen: the version that it was prepared for, 0 where there was none. derived: the
+    ECG of a document as it was then."""
 
     submission: Submission
     id: str
@@ -51,6 +60,7 @@ class Ready:
     analysed: Analysed | None = None
     received: Received | None = None
     seen: int | None = None
+    derived: Document | None = None
 
     @property
     def change(self) -> Change:
@@ -79,10 +89,13 @@ class Preparing:
         ModelUnavailable, StorageUnavailable.
         """
         ready = Ready(submission=submission, id=id, at=context.received_at, matched=matched)
-        ecg, change = submission.ecg, submission.change
-        if ecg is None or (matched is not None and change.method is Method.POST):
+        ecg, document, change = submission.ecg, submission.document, submission.change
+        if (ecg is None and document is None) or (matched is not None and change.method is Method.POST):
             return ready
-        ready = replace(ready, received=_item(submission, ecg, context))
+        ready = replace(ready, received=_item(submission, context))
+        if document is not None:
+            return await self._of_document(ready, document, context, bundled)
+        assert ecg is not None
         if change.method is Method.POST:
             known = await self._known(ecg)
             return (
@@ -112,32 +125,66 @@ class Preparing:
         if ecg.recording is None:
             return ready
         complete = ecg.of_person(await self.person(ecg.received, bundled))
-        recording, origin = complete.recording, origin_of(ecg.received)
+        recording = complete.recording
         assert recording is not None
-        analysis, outputs = await Passage(
+        passage = Passage(
+            intake=self._intake,
+            context=context,
+            received=ready.received,
+            origin=origin_of(ecg.received),
+            read=lambda: recording,
+            digest=ecg.digest,
+            id=ready.id,
+            version=version,
+        )
+        return await _passed(ready, passage, "Observation.component")
+
+    async def _of_document(
+        self, ready: Ready, document: EcgDocument, context: RequestContext, bundled: Mapping[str, Json]
+    ) -> Ready:
+        assert ready.received is not None
+        if ready.change.method is not Method.POST:
+            current, derived = await self._intake.read(lambda store: _document_and_ecg(store.documents, ready.id))
+            ready = replace(ready, seen=0 if current is None else current.version, derived=derived)
+            if current is not None and await self._intake.decode(lambda: _is_document_alike(current, document.raw)):
+                return ready
+        patient = document.patient or await self.patient(document.subject, bundled)
+        recording, derived = document.recording(patient), ready.derived
+        origin = await self._intake.decode(lambda: document.origin(recording, ready.id, context.received_at))
+        passage = Passage(
             intake=self._intake,
             context=context,
             received=ready.received,
             origin=origin,
             read=lambda: recording,
-            digest=ecg.digest,
-            id=ready.id,
-            version=version,
-        ).analysed()
-        if not analysis.interpretable:
-            raise uninterpretable(analysis, "Observation.component")
-        analysed = Analysed(analysis=analysis, outputs=outputs, origin=origin)
-        return replace(ready, received=outputs.received, analysed=analysed)
+            digest=document.file.digest,
+            id=None if derived is None else derived.id,
+            version=1 if derived is None else derived.version + 1,
+        )
+        return await _passed(ready, passage, document.file.element)
 
     async def person(self, received: ReceivedObservation, bundled: Mapping[str, Json]) -> Json | None:
-        """The Patient that an ECG refers to, by reference or by identifier; None where we do not hold it."""
-        subject = received.subject or {}
+        """The Patient that an ECG refers to, by reference or by identifier; None where it brings its own or we do not
+        hold it."""
+        return None if received.patient is not None else await self.patient(received.subject or {}, bundled)
+
+    async def patient(self, subject: Json, bundled: Mapping[str, Json]) -> Json | None:
+        """The Patient that a Reference means; None where we do not hold it."""
         reference = subject.get("reference", "")
-        if received.patient is not None or reference.startswith("#"):
+        if reference.startswith("#"):
             return None
         if reference in bundled:
             return bundled[reference]
         return await self._intake.read(lambda store: _stored_patient(store, reference, subject))
+
+
+async def _passed(ready: Ready, passage: Passage, element: str) -> Ready:
+    """With the analysis. element: where the signal came from. Raises UninterpretableSignal."""
+    analysis, outputs = await passage.analysed()
+    if not analysis.interpretable:
+        raise uninterpretable(analysis, element)
+    analysed = Analysed(analysis=analysis, outputs=outputs, origin=passage.origin)
+    return replace(ready, received=outputs.received, analysed=analysed)
 
 
 def unchanged(documents: Documents, held: Document) -> Changed:
@@ -145,9 +192,10 @@ def unchanged(documents: Documents, held: Document) -> Changed:
     return Changed(document=held, effect=Effect.UNCHANGED, report=report_of(documents, held))
 
 
-def report_of(documents: Documents, observation: Document) -> Document | None:
-    """The DiagnosticReport of an Observation, unless it has none or a silent one."""
-    if observation.type != "Observation":
+def report_of(documents: Documents, held: Document) -> Document | None:
+    """The DiagnosticReport of an Observation or of the ECG in a document, unless it has none or a silent one."""
+    observation = ecg_of_document(documents, held.id) if held.type == DOCUMENT else held
+    if observation is None or observation.type != "Observation":
         return None
     search = conditional.referring("DiagnosticReport", "result", f"Observation/{observation.id}")
     return next(iter(documents.search(search).documents), None)
@@ -178,12 +226,20 @@ def _is_alike(current: Document, received: ReceivedObservation) -> bool:
     return both_live and is_analysed_alike(raw, received.raw)
 
 
+def _document_and_ecg(documents: Documents, name: str) -> tuple[Document | None, Document | None]:
+    return documents.newest(DOCUMENT, name), ecg_of_document(documents, name)
+
+
+def _is_document_alike(current: Document, raw: Json) -> bool:
+    return not current.deleted and is_document_alike(orjson.loads(current.content), raw)
+
+
 def _digest_of(document: Document) -> str | None:
     """The digest of the signal in a stored ECG; None for one that was kept without analysis."""
     return ecg_of(parse(document.content)).digest
 
 
-def _item(submission: Submission, ecg: Ecg, context: RequestContext) -> Received:
+def _item(submission: Submission, context: RequestContext) -> Received:
     content = submission.change.content
     assert content is not None
     if not content:
@@ -194,7 +250,7 @@ def _item(submission: Submission, ecg: Ecg, context: RequestContext) -> Received
         media_type=FHIR_JSON,
         received_at=context.received_at,
         correlation_id=context.correlation_id,
-        patient_key=ecg.received.patient_key,
+        patient_key=submission.patient_key,
     )
 
 

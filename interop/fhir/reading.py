@@ -1,5 +1,6 @@
 """Read, versioned read, history and search: the same for every resource type, made from the tables of `parameters`."""
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -10,8 +11,8 @@ from fastapi import APIRouter, Request, Response
 
 from audit.records import Document, Page
 from audit.times import microseconds
-from inference.errors import NotFound, SearchInvalid, UnsupportedMediaType
-from interop.fhir import bundles
+from inference.errors import MethodNotSupported, NotFound, SearchInvalid, UnsupportedMediaType
+from interop.fhir import binaries, bundles
 from interop.fhir.exchange import Exchange, is_unchanged, version_headers
 from interop.fhir.negotiation import FHIR_JSON
 from interop.fhir.parameters import COUNT, CURSOR, INTERACTIONS, OF_THE_ANSWER, Interaction, parameters
@@ -63,7 +64,8 @@ class Reading:
         return Read(content=content, document=found, headers=version_headers(found))
 
     async def found(self, type: str, pairs: Pairs, base: str, *, strict: bool = False) -> Read:
-        """A page of a search. Raises SearchInvalid."""
+        """A page of a search. Raises SearchInvalid, MethodNotSupported."""
+        _require(type, Interaction.SEARCH)
         query = parse(type, pairs, base, now=microseconds(self._intake.clock()), strict=strict)
         wanted = _wanted(pairs)
         cut = None if wanted is None or wanted.is_count else lambda content: subset(content, wanted)
@@ -74,7 +76,8 @@ class Reading:
         return Read(content=await self._intake.read(lambda store: page(store.documents.search(query.search))))
 
     async def history(self, type: str, name: str | None, pairs: Pairs, base: str) -> Read:
-        """The versions of one resource, or of all of a type. Raises NotFound, SearchInvalid."""
+        """The versions of one resource, or of all of a type. Raises NotFound, SearchInvalid, MethodNotSupported."""
+        _require(type, Interaction.HISTORY_TYPE if name is None else Interaction.HISTORY_INSTANCE)
         given = {key: value for key, value in pairs if key in OF_HISTORY and value}
         since, count = _since(given.get(SINCE)), count_of(given.get(COUNT))
         if name is not None and not RESOURCE_ID.fullmatch(name):
@@ -118,12 +121,27 @@ class Reading:
         return exchange.answer(found.content)
 
     async def _stored(self, type: str, request: Request, version: str | None) -> Response:
+        if type == binaries.TYPE:
+            return await self._binary(request, version)
         exchange = Exchange.of(request, self._settings)
         found = await self.document(type, request.path_params["id"], version, request.query_params.multi_items())
         assert found.document is not None
         if is_unchanged(found.document, request.headers):
             return exchange.answer(b"", 304, found.headers)
         return exchange.answer(found.content, headers=found.headers)
+
+    async def _binary(self, request: Request, version: str | None) -> Response:
+        """A Binary as itself, or as a resource where that is asked for."""
+        found = await self.document(binaries.TYPE, request.path_params["id"], version, ())
+        assert found.document is not None
+        if is_unchanged(found.document, request.headers):
+            return Response(status_code=304, headers=found.headers)
+        content, kind = await asyncio.to_thread(binaries.content_of, found.content)
+        if not binaries.wants_resource(request.headers.get("accept"), request.query_params.get("_format"), kind):
+            return binaries.native(content, kind, found.headers, found.document.id)
+        exchange, pairs = Exchange.of(request, self._settings), request.query_params.multi_items()
+        shown = await self.document(binaries.TYPE, found.document.id, str(found.document.version), pairs)
+        return exchange.answer(shown.content, headers=shown.headers | {"Vary": "Accept"})
 
     async def _found(self, type: str, request: Request, pairs: Pairs) -> Response:
         exchange = Exchange.of(request, self._settings)
@@ -141,6 +159,11 @@ async def form(request: Request) -> Pairs:
         return parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS)
     except ValueError as error:
         raise SearchInvalid("the form cannot be read") from error
+
+
+def _require(type: str, interaction: Interaction) -> None:
+    if interaction not in INTERACTIONS[type]:
+        raise MethodNotSupported(f"{type} has no {interaction}")
 
 
 def _wanted(pairs: Pairs) -> Subset | None:

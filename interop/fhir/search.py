@@ -4,6 +4,7 @@ Unknown parameters become a warning in the answer, or an error when the client p
 modifier is always an error, as section 3.1.1.4.5 demands.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -47,6 +48,9 @@ MAX_COUNT = 200
 MAX_PARAMETERS = 30
 HAS = "_has"
 
+# Microseconds, and what the store made.
+_PLACE = re.compile(r"(?P<now>[0-9]{1,17})\.(?P<cursor>.*)", re.DOTALL)
+
 Pairs = Sequence[tuple[str, str]]
 T = TypeVar("T")
 
@@ -54,16 +58,21 @@ T = TypeVar("T")
 @dataclass(frozen=True, slots=True)
 class Query:
     """A parsed search. understood: the parameters that were used, for the self link. ignored: what was not used, and
-    why."""
+    why. now: microseconds, when its first page was asked for."""
 
     search: Search
     understood: tuple[tuple[str, str], ...]
     ignored: tuple[str, ...]
+    now: float
 
     @property
     def counts_only(self) -> bool:
         """Whether no resources are wanted."""
         return self.search.count == 0
+
+    def following(self, cursor: str | None) -> str | None:
+        """The place of the next page as links have it: with the time, so that `ap` means the same on every page."""
+        return None if cursor is None or self.counts_only else f"{int(self.now)}.{cursor}"
 
 
 class _Unknown(Exception):
@@ -147,8 +156,10 @@ class _Reading:
         found = list(references.values()) if name == "*" else [references[name]] if name in references else []
         if not found or (not reverse and of != self.type):
             raise _Unknown(f"{REVINCLUDE if reverse else INCLUDE}={text}")
-        rows = dict.fromkeys(one.row_name for one in found)
-        return tuple(Include(type=of, name=row, target=target or None, reverse=reverse) for row in rows)
+        asked = {one.row_name: target or None for one in found}
+        if name != "*" and not target and len(found[0].targets) == 1:
+            asked = {found[0].row_name: found[0].targets[0]}  # others share the rows of `patient`
+        return tuple(Include(type=of, name=row, target=only, reverse=reverse) for row, only in asked.items())
 
 
 def parse(type: str, pairs: Pairs, base: str, *, now: float, strict: bool = False) -> Query:
@@ -159,6 +170,7 @@ def parse(type: str, pairs: Pairs, base: str, *, now: float, strict: bool = Fals
     given = [(name, value) for name, value in pairs if value]
     if len(given) > MAX_PARAMETERS:
         raise SearchInvalid(f"{len(given)} parameters; {MAX_PARAMETERS} are the most")
+    after, now = _place(dict(given).get(CURSOR), now)
     reading, ignored, understood = _Reading(type, base, now), [], []
     criteria: list[AnyCriterion] = []
     includes: list[Include] = []
@@ -177,17 +189,18 @@ def parse(type: str, pairs: Pairs, base: str, *, now: float, strict: bool = Fals
     if ignored and strict:
         raise SearchInvalid(f"{type} cannot be searched by {', '.join(ignored)}; {_offer(type)}", element=ignored[0])
     general = {name: value for name, value in understood if name in GENERAL}
+    count = 0 if general.get(SUMMARY) == "count" else count_of(general.get(COUNT))
     search = Search(
         type=type,
         criteria=tuple(criteria),
         order=order,
-        count=0 if general.get(SUMMARY) == "count" else count_of(general.get(COUNT)),
-        after=general.get(CURSOR),
+        count=count,
+        after=after,
         include_silent=any(_asks_for_silent(each) for each in criteria),
         includes=tuple(includes),
-        total=_total(general),
+        total=_total(general.get(TOTAL, Total.CHEAP.value)) if count else Total.ACCURATE,
     )
-    return Query(search, tuple(understood), tuple(dict.fromkeys(ignored)))
+    return Query(search, tuple(understood), tuple(dict.fromkeys(ignored)), now)
 
 
 def described(query: Query) -> Iterable[str]:
@@ -210,10 +223,13 @@ def _asks_for_silent(asked: Any) -> bool:
     )
 
 
-def _total(general: dict[str, str]) -> Total:
-    if general.get(SUMMARY) == "count" or general.get(COUNT) == "0":
-        return Total.ACCURATE
-    text = general.get(TOTAL, Total.CHEAP.value)
+def _place(cursor: str | None, now: float) -> tuple[str | None, float]:
+    """The cursor and the time that a link has, see `Query.following`."""
+    match = _PLACE.fullmatch(cursor or "")
+    return (match["cursor"], float(match["now"])) if match else (cursor, now)
+
+
+def _total(text: str) -> Total:
     try:
         return Total(text)
     except ValueError:
@@ -226,7 +242,7 @@ def count_of(text: str | None) -> int:
         return DEFAULT_COUNT
     if not (text.isascii() and text.isdigit()):
         raise SearchInvalid(f"{COUNT} is no number", element=COUNT)
-    return min(int(text[:9]), MAX_COUNT)
+    return min(int(text.lstrip("0")[:9] or 0), MAX_COUNT)
 
 
 def _offer(type: str) -> str:

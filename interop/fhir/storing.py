@@ -13,10 +13,12 @@ import orjson
 from actions.analysis import Mode
 from audit.records import AuditEvent, Document, UnitOfWork
 from inference.errors import EcgError, InvalidContent, MethodNotSupported, VersionConflict
+from interop.fhir import storing_documents
 from interop.fhir.change import Change, Changed, Effect, Method, located
 from interop.fhir.conditional import matching_alone
+from interop.fhir.derived import TYPE as DOCUMENT
 from interop.fhir.parameters import INTERACTIONS, Interaction
-from interop.fhir.preparing import Ready, report_of, unchanged
+from interop.fhir.preparing import Moved, Ready, report_of, unchanged
 from interop.overreading import Occasion, record_overread, withdraw
 from interop.record import IDENTIFIER_SCOPE, Recorded, record, record_again, record_unanalysed
 from interop.resources.documents import Indexed
@@ -25,8 +27,7 @@ from interop.resources.overread import check_unchanged, statement
 from interop.resources.received import ReceivedResource, as_version, deleted, is_made_here, says_the_same
 
 
-class Moved(Exception):
-    """What a change was prepared for is not so any more: it has to be prepared again."""
+__all__ = ["Moved", "store"]
 
 
 def store(uow: UnitOfWork, ready: Ready, occasion: Occasion) -> Changed:
@@ -41,9 +42,10 @@ def _create(uow: UnitOfWork, ready: Ready, occasion: Occasion) -> Changed:
     change = ready.change
     if change.condition is not None:
         found = matching_alone(uow.documents, change.condition)
-        if found is not None and found.id != ready.matched:
+        if (found.id if found else None) != ready.matched:
             raise Moved  # what else comes with it refers to the resource by another id
         if found is not None:
+            storing_documents.check_same(uow, ready)
             return unchanged(uow.documents, found)
     if ready.known is not None:
         return ready.known
@@ -54,7 +56,7 @@ def _create_as(uow: UnitOfWork, ready: Ready, occasion: Occasion) -> Changed:
     """Version 1, under the id that was given to it."""
     submission, received = ready.submission, _resource(ready)
     ecg = submission.ecg
-    if ready.analysed is not None and ready.received is not None:
+    if submission.document is None and ready.analysed is not None and ready.received is not None:
         recorded = record(
             uow,
             analysis=ready.analysed.analysis,
@@ -73,6 +75,8 @@ def _create_as(uow: UnitOfWork, ready: Ready, occasion: Occasion) -> Changed:
         )
         return Changed(document=kept, effect=Effect.CREATED if new else Effect.UNCHANGED)
     stored = as_version(received.content, received.raw, id=ready.id, version=1, at=occasion.at)
+    if submission.document is not None:
+        return storing_documents.create(uow, ready, stored, occasion)
     uow.documents.create(stored.document, stored.index)
     _note(uow, AuditEvent.RESOURCE_CREATED, stored.document, occasion)
     return Changed(document=stored.document, effect=Effect.CREATED)
@@ -99,6 +103,8 @@ def _update(uow: UnitOfWork, ready: Ready, occasion: Occasion) -> Changed:
     if change.type == "DiagnosticReport":
         return _overread(uow, ready, current, before, following, occasion)
     _check_not_ours(change.type, before)
+    if change.type == DOCUMENT:
+        return storing_documents.update(uow, ready, current, following, occasion)
     if ready.submission.ecg is not None:
         return _update_ecg(uow, ready, current, before, following, occasion)
     uow.documents.replace(following.document, following.index)
@@ -180,6 +186,8 @@ def _delete(uow: UnitOfWork, ready: Ready, occasion: Occasion) -> Changed:
         withdraw(uow, current.id, occasion)
         held = [identifier.key for identifier in identifiers_of(before.get("identifier", ()))]
         uow.documents.reclaim(IDENTIFIER_SCOPE, f"Observation/{current.id}", "", (), held)
+    if change.type == DOCUMENT:
+        storing_documents.retract(uow, current.id, occasion)
     uow.documents.replace(gone, ())
     _note(uow, AuditEvent.RESOURCE_DELETED, gone, occasion)
     return Changed(document=gone, effect=Effect.DELETED)

@@ -7,6 +7,8 @@ from inference.digest import signal_digest
 from inference.errors import Malformed
 from inference.recording import Recording
 from interop.fhir.change import Change, Method
+from interop.fhir.derived import TYPE as DOCUMENT
+from interop.fhir.ecg_documents import DocumentChange, EcgDocument, parse_document
 from interop.resources.codes import Json
 from interop.resources.observation import ReceivedObservation, parse, to_recording
 from interop.resources.patients import demographics
@@ -40,15 +42,18 @@ class Ecg:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """A change with what it brings. received: None for a delete."""
+    """A change with what it brings. received: None for a delete. document: a DocumentReference with an ECG file."""
 
     change: Change
     received: ReceivedResource | None = None
     ecg: Ecg | None = None
+    document: EcgDocument | None = None
 
     @property
     def patient_key(self) -> str | None:
         """What keeps the ECGs of a patient in order."""
+        if self.document is not None:
+            return self.document.patient_key
         return self.ecg.received.patient_key if self.ecg else None
 
 
@@ -76,7 +81,15 @@ def _observation(change: Change, content: bytes) -> Submission:
     return Submission(change=change, received=received, ecg=ecg_of(found) if found.is_waveform else None)
 
 
-_READERS: Mapping[str, Callable[[Change, bytes], Submission]] = {"Observation": _observation}
+def _document(change: Change, content: bytes) -> Submission:
+    received = parse_resource(content, DOCUMENT)
+    file = change.file if isinstance(change, DocumentChange) else None
+    return Submission(
+        change=change, received=received, document=None if file is None else parse_document(received.raw, file)
+    )
+
+
+_READERS: Mapping[str, Callable[[Change, bytes], Submission]] = {"Observation": _observation, DOCUMENT: _document}
 
 
 def ecg_of(received: ReceivedObservation) -> Ecg:

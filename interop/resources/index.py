@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-from audit.criteria import IndexRow, RangeRow, Row
+from audit.criteria import BY_IDENTIFIER, IndexRow, RangeRow, Row
 from audit.times import FIRST, LAST, microseconds
 from interop.resources.search_parameters import SEARCH_PARAMETERS, Kind, SearchParameter
 from interop.resources.times import span
@@ -89,7 +89,7 @@ def _reference(name: str, value: Any) -> Iterator[IndexRow]:
     if not literal.startswith("#"):
         yield IndexRow(name=name, value=literal.partition("/_history/")[0])
     if "identifier" in value:
-        yield from _token(f"{name}:identifier", value["identifier"])
+        yield from _token(f"{name}{BY_IDENTIFIER}", value["identifier"])
 
 
 def _string(name: str, value: Any) -> Iterator[IndexRow]:
@@ -98,9 +98,13 @@ def _string(name: str, value: Any) -> Iterator[IndexRow]:
         yield IndexRow(name=name, value=folded(value), system=value[:MAX_STRING])
     elif isinstance(value, Mapping):
         for member, part in value.items():
-            if member not in ("use", "type", "period", "extension"):
+            if member not in NOT_TEXT:
                 for text in part if isinstance(part, list) else [part]:
                     yield from _string(name, text)
+
+
+# Members of a HumanName or an Address that are codes, times or no content.
+NOT_TEXT = frozenset({"id", "extension", "use", "type", "period"})
 
 
 def folded(text: str) -> str:
@@ -128,17 +132,16 @@ def _covered(text: str) -> tuple[float, float]:
 
 
 def _quantity(name: str, value: Any) -> Iterator[RangeRow]:
-    """A value; one that is only bounded covers all that it may be."""
+    """A value; one that is only bounded covers all that it may be. A unit that is shown otherwise than it is coded is
+    found by both: what is shown has no system."""
     if "value" in value:
         below, above = _BOUNDS.get(value.get("comparator", ""), (False, False))
         number = float(value["value"])
-        yield RangeRow(
-            name=name,
-            low=-_ENDLESS if below else number,
-            high=_ENDLESS if above else number,
-            code=value.get("code") or value.get("unit"),
-            system=value.get("system"),
-        )
+        low, high = -_ENDLESS if below else number, _ENDLESS if above else number
+        code, unit = value.get("code"), value.get("unit")
+        yield RangeRow(name=name, low=low, high=high, code=code or unit, system=value.get("system"))
+        if code and unit and unit != code:
+            yield RangeRow(name=name, low=low, high=high, code=unit)
 
 
 # No number in a database, infinity is none in JSON, ends later.

@@ -13,7 +13,12 @@ NOON = time(12, tzinfo=UTC)
 MIDNIGHT = time(0, tzinfo=UTC)
 LAST = datetime.combine(date.max, time.max, UTC)
 
-_FRACTION = re.compile(r"\.(\d+)")
+# A second may be the sixtieth: a leap second, which no datetime has. It is taken for the one after it.
+_WRITTEN = re.compile(
+    r"\d{4}(-\d\d(-\d\d(T\d\d:\d\d(:(?P<second>\d\d)(\.(?P<fraction>\d+))?)?(?P<zone>Z|[+-]\d\d:\d\d))?)?)?",
+    re.ASCII,
+)
+SECOND = timedelta(seconds=1)
 
 
 class Precision(StrEnum):
@@ -49,18 +54,29 @@ def moment(text: str) -> Moment:
 
 def span(text: str) -> tuple[datetime, datetime]:
     """The time that a FHIR dateTime, instant or date covers, from its beginning to before its end: a year, a month, a
-    day (of UTC where no zone is stated), or as long as its last digit says. Raises ValueError like `moment`."""
+    day (of UTC where no zone is stated), or as long as its last digit says; a minute where it has no seconds, as a
+    search may write it. Raises ValueError like `moment`."""
+    written = _WRITTEN.fullmatch(text)
+    if written is None:
+        raise ValueError("no date, dateTime or instant")
     precision = _BY_LENGTH.get(len(text), Precision.TIME)
     if precision is Precision.TIME:
-        at = moment(text).at
-        fraction = _FRACTION.search(text)
-        return _until(at, timedelta(seconds=1) if fraction is None else timedelta(microseconds=_digit(fraction[1])))
+        return _of_clock(text, written)
     begin = datetime.combine(_first(text, precision), MIDNIGHT)
     if precision is Precision.DAY:
         return _until(begin, timedelta(days=1))
     months = 12 if precision is Precision.YEAR else 1
     year, month = begin.year + (begin.month - 1 + months) // 12, (begin.month - 1 + months) % 12 + 1
     return begin, begin.replace(year=year, month=month) if year <= MAXYEAR else LAST
+
+
+def _of_clock(text: str, written: re.Match[str]) -> tuple[datetime, datetime]:
+    second, fraction = written["second"], written["fraction"]
+    if second == "60":
+        begin, end = _until(datetime.fromisoformat(f"{text[: written.start('second')]}59{written['zone']}"), SECOND)
+        return _until(end, end - begin)
+    length = timedelta(microseconds=_digit(fraction)) if fraction else SECOND if second else timedelta(minutes=1)
+    return _until(datetime.fromisoformat(text), length)
 
 
 def _until(begin: datetime, length: timedelta) -> tuple[datetime, datetime]:

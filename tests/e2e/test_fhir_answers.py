@@ -3,7 +3,6 @@ FHIR R4 and our profiles by validators of others."""
 
 from collections.abc import Iterator
 from typing import Any
-from uuid import uuid4
 
 import httpx
 import orjson
@@ -17,30 +16,12 @@ from tests.e2e.conftest import Service, running
 from tests.e2e.doors import FHIR_JSON
 from tests.e2e.fhir_validators import Validators, validators
 from tests.e2e.test_fhir_validators import WAVEFORM, profiles_of
-from tests.e2e.visit import JSON_PATCH, READER, ecg, patient, visit
+from tests.e2e.visit import JSON_PATCH, READER, ecg, message, others, patient, visit
 
 __all__ = ["validators"]
 
 Json = dict[str, Any]
 
-OF_CLIENTS: dict[str, Json] = {
-    "Observation": {"status": "final", "code": {"text": "weight"}, "valueQuantity": {"value": 71.50, "unit": "kg"}},
-    "ServiceRequest": {"status": "active", "intent": "order", "code": {"text": "ECG"}},
-    "Device": {"status": "active", "deviceName": [{"name": "Cart 3", "type": "user-friendly-name"}]},
-    "Provenance": {
-        "target": [{"reference": "Patient/1"}],
-        "recorded": "2026-03-02T09:00:00Z",
-        "agent": [{"who": READER}],
-    },
-    "DocumentReference": {"status": "current", "content": [{"attachment": {"contentType": "text/plain"}}]},
-    "Task": {"status": "requested", "intent": "order"},
-}
-HEADER: Json = {
-    "resourceType": "MessageHeader",
-    "eventUri": "urn:ecg-interop:event:ecg",
-    "source": {"endpoint": "urn:cart-3"},
-}
-WITH_SUBJECT = {"Observation", "ServiceRequest"}
 REFUSED = (
     ("GET", "Patient/none", {}, None),
     ("GET", "Encounter", {}, None),
@@ -115,10 +96,9 @@ def visitor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visitor]:
 def store_and_change(visitor: Visitor) -> None:
     person = visitor.create(patient(), Prefer="return=representation")
     name = f"Patient/{person['id']}"
-    for kind, content in OF_CLIENTS.items():
-        subject = {"subject": {"reference": name}} if kind in WITH_SUBJECT else {}
-        made = visitor.create({"resourceType": kind} | content | subject)
-        visitor.send("GET", f"{kind}/{made['id']}/_history/1")
+    for other in others(name):
+        made = visitor.create(other)
+        visitor.send("GET", f"{made['resourceType']}/{made['id']}/_history/1")
     visitor.send("PUT", name, person | {"gender": "female"}, If_Match='W/"1"')
     patch = b'[{"op":"add","path":"/active","value":true}]'
     assert visitor.send("PATCH", name, patch, Content_Type=JSON_PATCH).status_code == 200
@@ -182,9 +162,7 @@ def operate(visitor: Visitor) -> None:
         validated = visitor.send("POST", "Patient/$validate", patient(gender=gender))
         assert (validated.status_code, validated.json()["resourceType"]) == (200, "OperationOutcome")
     assert held["id"] in {one["id"] for one in visitor.resources(f"{subject}/$everything?_count=2")}
-    sent = [{"fullUrl": one["fullUrl"], "resource": one["resource"]} for one in visit()["entry"]]
-    entry = [{"fullUrl": f"urn:uuid:{uuid4()}", "resource": HEADER}, *sent]
-    answered = visitor.send("POST", "$process-message", {"resourceType": "Bundle", "type": "message", "entry": entry})
+    answered = visitor.send("POST", "$process-message", message())
     assert answered.json()["type"] == "message"
 
 

@@ -1,4 +1,4 @@
-"""What an EHR sends about a visit: a patient, its ECG, and both in one transaction."""
+"""What an EHR sends about a visit: a patient, its ECG, both in one transaction or message, and what else there is."""
 
 from functools import cache
 from typing import Any
@@ -44,3 +44,51 @@ def visit() -> dict[str, Any]:
         },
     ]
     return {"resourceType": "Bundle", "type": "transaction", "entry": entry}
+
+
+def message() -> dict[str, Any]:
+    """The same as a message."""
+    header = {"resourceType": "MessageHeader", "eventUri": "urn:x:ecg", "source": {"endpoint": "urn:x:cart-3"}}
+    sent = [{"fullUrl": one["fullUrl"], "resource": one["resource"]} for one in visit()["entry"]]
+    entry = [{"fullUrl": f"urn:uuid:{uuid4()}", "resource": header}, *sent]
+    return {"resourceType": "Bundle", "type": "message", "entry": entry}
+
+
+def others(subject: str) -> list[dict[str, Any]]:
+    """One of each other type that clients create. subject: of those that have one."""
+    patient = {"reference": subject}
+    return [
+        {
+            "resourceType": "Observation",
+            "status": "final",
+            "code": {"text": "weight"},
+            "subject": patient,
+            "valueQuantity": {"value": 71.5, "unit": "kg"},
+        },
+        {
+            "resourceType": "ServiceRequest",
+            "status": "active",
+            "intent": "order",
+            "code": {"text": "ECG"},
+            "subject": patient,
+            "occurrencePeriod": {"start": "2026-03-02", "end": "2026-03-03"},
+        },
+        {
+            "resourceType": "Device",
+            "status": "active",
+            "deviceName": [{"name": "Cart 3", "type": "user-friendly-name"}],
+        },
+        {
+            "resourceType": "Provenance",
+            "target": [patient],
+            "recorded": "2026-03-02T09:00:00Z",
+            "agent": [{"who": READER}],
+        },
+        {
+            "resourceType": "DocumentReference",
+            "status": "current",
+            "subject": patient,
+            "content": [{"attachment": {"contentType": "text/plain", "data": "RUNH"}}],
+        },
+        {"resourceType": "Task", "status": "requested", "intent": "order", "for": patient},
+    ]

@@ -1,5 +1,6 @@
 """Create, update, patch and delete through the door, into a real store."""
 
+import gzip
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -388,3 +389,42 @@ def test_what_the_service_made_is_not_for_clients_to_change(service: Service) ->
         assert send(service, "DELETE", f"{type_}/{made['id']}").status_code == 422
     report = orjson.dumps({"resourceType": "DiagnosticReport", "id": "x", "status": "final", "code": {"text": "x"}})
     assert send(service, "PUT", "DiagnosticReport/x", report).status_code == 405
+
+
+def test_answers_are_cut_counted_and_indented_as_asked(service: Service) -> None:
+    name, _ = ecg(service)
+    whole = send(service, "GET", f"Observation/{name}")
+    summary = send(service, "GET", f"Observation/{name}?_summary=true")
+    assert len(summary.content) < len(whole.content) / 10
+    assert summary.json()["meta"]["tag"][0]["code"] == "SUBSETTED"
+    elements = send(service, "GET", "Observation?_elements=status&_id=" + name).json()["entry"][0]["resource"]
+    assert set(elements) == {"resourceType", "id", "meta", "status", "code"}
+    pretty = send(service, "GET", f"Observation/{name}?_pretty=true")
+    assert pretty.json() == whole.json()
+    assert pretty.content.count(b"\n") > 50
+    counted = send(service, "GET", "Observation?_summary=count")
+    assert (counted.json()["total"], counted.json().get("entry")) == (service.store.count("Observation"), None)
+    assert send(service, "GET", f"Observation/{name}?_summary=count").status_code == 400
+
+
+def test_bodies_are_taken_and_given_in_gzip(service: Service) -> None:
+    sent = gzip.compress(observation(ECG))
+    response = send(service, "POST", "Observation", sent, Content_Encoding="gzip", Accept_Encoding="gzip")
+    assert (response.status_code, response.headers["content-encoding"]) == (201, "gzip")
+    assert response.json()["component"] == orjson.loads(observation(ECG))["component"]
+    refused = send(service, "POST", "Observation", sent, Content_Encoding="br")
+    assert refused.status_code == 415
+    valid("OperationOutcome", refused.content)
+
+
+def test_pages_of_named_origins_only_may_call() -> None:
+    asked = {"Origin": "https://ehr.example", "Access-Control-Request-Method": "PUT"}
+    with running(cors_origins="https://ehr.example") as service:
+        allowed = service.client.request("OPTIONS", "/fhir/Patient/1", headers=asked)
+        assert allowed.headers["access-control-allow-origin"] == "https://ehr.example"
+        other = service.client.request("GET", "/fhir/Patient", headers={"Origin": "https://evil.example"})
+        assert "access-control-allow-origin" not in other.headers
+    with running() as service:
+        assert (
+            "access-control-allow-origin" not in send(service, "GET", "Patient", Origin="https://ehr.example").headers
+        )
