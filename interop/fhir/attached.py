@@ -17,7 +17,7 @@ from actions.analysis import RequestContext
 from audit.criteria import ID, Criterion, Search, Total
 from audit.records import Reader
 from inference.errors import EcgError, InvalidContent
-from interop.fhir.change import Change, Changed, Method, located
+from interop.fhir.change import Change, Changed, Effect, Method, located
 from interop.fhir.conditional import holder
 from interop.fhir.derived import TYPE, document_of
 from interop.fhir.ecg_documents import Attachment, DocumentChange, EcgFile, decoded, ecg_attachment, read_file
@@ -55,7 +55,13 @@ class WithFiles(Interactions):
         whole = [await self._unpatched(change) for change in changes]
         bundled = await self._intake.decode(lambda: _binaries(whole))
         complete = [await self._completed(change, bundled) for change in whole]
-        return await super()._attempt(complete, context, condition)
+        outcomes = await super()._attempt(complete, context, condition)
+        for change, changed in zip(complete, outcomes, strict=True):
+            if isinstance(change, DocumentChange):
+                self._intake.metrics.received(context.door)
+                if changed.effect is Effect.UNCHANGED:
+                    self._intake.metrics.duplicate(context.door)
+        return outcomes
 
     async def _read(self, change: Change, names: Names) -> Submission:
         return await super()._read(_renamed(change, names) if change.type == TYPE else change, names)

@@ -31,7 +31,11 @@ DOCUMENTATION = {
     "Provenance": "Which model and rules made a result, out of what.",
     "Patient": "Age and sex at the time of an ECG come from here, where the ECG does not bring its own Patient. This "
     "service is a facade: it also takes ECGs of patients that it does not hold.",
-    "DocumentReference": "Documents of clients.",
+    "DocumentReference": "Documents of clients. An ECG file in one (DICOM, SCP-ECG, HL7 aECG, MUSE or Philips XML), as "
+    "data or in a Binary of this service, is analysed like an ECG Observation: an Observation derivedFrom the document, "
+    "and the Link header leads to its report. A file at a URL elsewhere is not fetched, and so not analysed.",
+    "Binary": "Any content, as it is: the body with its Content-Type, or a Binary in FHIR JSON. Read in its own media "
+    "type unless FHIR JSON is asked for. Not analysed by itself.",
     "Task": "Work of clients on results.",
 }
 
@@ -81,10 +85,14 @@ def _resource(type: str, interactions: Sequence[Interaction]) -> dict[str, Any]:
         "referencePolicy": ["literal", "logical"],
         "searchInclude": _includes(type),
         "searchRevInclude": [include for other in SEARCH_PARAMETERS for include in _reverse_includes(other, type)],
-        "searchParam": [_search_parameter(type, found) for found in parameters(type).values()],
+        "searchParam": [_search_parameter(type, found) for found in _searched(type, interactions)],
         "operation": [_operation(one) for one in operations.OF_TYPE[type]],
     }
     return {name: value for name, value in resource.items() if value != []}
+
+
+def _searched(type: str, interactions: Sequence[Interaction]) -> list[SearchParameter]:
+    return list(parameters(type).values()) if Interaction.SEARCH in interactions else []
 
 
 def _definitions(type: str) -> dict[str, Any]:

@@ -10,11 +10,11 @@ from starlette.exceptions import HTTPException
 
 from inference.errors import NotFound, UnknownResourceType
 from interop.fhir import audit_events, capability, changing, definitions, operations, reading, transaction
+from interop.fhir.attached import WithFiles
 from interop.fhir.audit_events import AuditEvents
 from interop.fhir.changing import METHODS as CHANGING
 from interop.fhir.changing import Changing
 from interop.fhir.exchange import PREFIX, Exchange
-from interop.fhir.interactions import Interactions
 from interop.fhir.later import PATH as STATUS
 from interop.fhir.later import Later
 from interop.fhir.negotiation import FHIR_JSON
@@ -53,7 +53,7 @@ def door(intake: Intake, settings: Settings, *, version: str, started: datetime)
         exchange = Exchange.of(request, settings)
         return exchange.answer(capability.statement(exchange.base, version, started))
 
-    interactions, reader = Interactions(intake, settings.http_max_bytes), Reading(intake, settings)
+    interactions, reader = _interactions(intake, settings), Reading(intake, settings)
     bundles = Bundles(intake, settings, interactions, reader)
     operations.add_routes(routes, Operations(intake, settings, interactions))  # before ids: `$validate` is none
     definitions.add_routes(routes, settings)
@@ -70,6 +70,11 @@ def door(intake: Intake, settings: Settings, *, version: str, started: datetime)
     routes.add_api_route("", _not_served, methods=list(METHODS), include_in_schema=False)
     routes.add_api_route("/{path:path}", _not_served, methods=list(METHODS), include_in_schema=False)
     return FhirDoor(routes, bundles.later)
+
+
+def _interactions(intake: Intake, settings: Settings) -> WithFiles:
+    base = f"{settings.public_url.rstrip('/')}{PREFIX}" if settings.public_url else None
+    return WithFiles(intake, settings.http_max_bytes, ZoneInfo(settings.time_zone), base)
 
 
 async def _not_served(request: Request) -> Response:
@@ -100,7 +105,7 @@ def _allowed(first: str, rest: tuple[str, ...]) -> tuple[str, ...] | None:
     match rest:
         case ("$validate",) | ("$analyze",):
             return ("POST",)
-        case (_, "$everything"):
+        case (_, "$everything") | (_, "$pdf"):
             return ("GET",)
         case ():
             return ("GET", *_changing(interactions, Interaction.CREATE), *_changing(interactions, *BY_CONDITION))

@@ -6,7 +6,7 @@ modifier is always an error, as section 3.1.1.4.5 demands.
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from audit.criteria import (
@@ -86,6 +86,39 @@ class _Reading:
     type: str
     base: str
     now: float
+    criteria: list[AnyCriterion] = field(default_factory=list)
+    includes: list[Include] = field(default_factory=list)
+    order: tuple[Order, ...] = NEWEST_FIRST
+    understood: list[tuple[str, str]] = field(default_factory=list)
+    ignored: list[str] = field(default_factory=list)
+
+    def take(self, name: str, value: str) -> None:
+        """Read one parameter. Raises SearchInvalid."""
+        try:
+            if name == SORT:
+                self.order = self._orders(value)
+            elif name in (INCLUDE, REVINCLUDE):
+                self.includes += self._includes(value, reverse=name == REVINCLUDE)
+            elif name not in GENERAL:
+                self.criteria.append(self.criterion(name, value))
+            self.understood.append((name, value))
+        except _Unknown as unknown:
+            self.ignored.append(str(unknown))
+
+    def search(self, after: str | None) -> Search:
+        """What was read. Raises SearchInvalid."""
+        general = {name: value for name, value in self.understood if name in GENERAL}
+        count = 0 if general.get(SUMMARY) == "count" else count_of(general.get(COUNT))
+        return Search(
+            type=self.type,
+            criteria=tuple(self.criteria),
+            order=self.order,
+            count=count,
+            after=after,
+            include_silent=any(_asks_for_silent(each) for each in self.criteria),
+            includes=tuple(self.includes),
+            total=_total(general.get(TOTAL, Total.CHEAP.value)) if count else Total.ACCURATE,
+        )
 
     def criterion(self, name: str, value: str, type: str | None = None) -> AnyCriterion:
         """Raises _Unknown, SearchInvalid."""
@@ -108,8 +141,9 @@ class _Reading:
         if "." in chained or chained.startswith(HAS):
             raise SearchInvalid(f"{found.name}.{chained}: chains are supported one level deep", element=found.name)
         name = chained.partition(":")[0]
-        types = [modifier] if modifier else [of for of in found.targets or SEARCH_PARAMETERS if of in SEARCH_PARAMETERS]
-        served = [of for of in types if of in SEARCH_PARAMETERS and parameter(of, name)]
+        types = found.targets or SEARCH_PARAMETERS
+        wanted = [of for of in types if of in SEARCH_PARAMETERS and modifier in ("", of)]
+        served = [of for of in wanted if parameter(of, name)]
         if not served:
             raise SearchInvalid(
                 f"{found.name}.{chained}: none of its targets here can be searched so", element=found.name
@@ -136,7 +170,7 @@ class _Reading:
         except _Unknown:
             raise SearchInvalid(f"{name[:80]}: {_offer(of)}", element=HAS) from None
 
-    def order(self, text: str) -> tuple[Order, ...]:
+    def _orders(self, text: str) -> tuple[Order, ...]:
         """Raises _Unknown."""
         return tuple(self._order(part.strip()) for part in text.split(",") if part.strip()) or NEWEST_FIRST
 
@@ -148,7 +182,7 @@ class _Reading:
         ranges = found.kind.ranges and name != LAST_UPDATED
         return Order(name=found.row_name, descending=part.startswith("-"), ranges=ranges)
 
-    def includes(self, text: str, *, reverse: bool) -> tuple[Include, ...]:
+    def _includes(self, text: str, *, reverse: bool) -> tuple[Include, ...]:
         """`Type:parameter`, `Type:parameter:Target`, `Type:*`. Raises _Unknown."""
         of, _, rest = text.partition(":")
         name, _, target = rest.partition(":")
@@ -171,36 +205,13 @@ def parse(type: str, pairs: Pairs, base: str, *, now: float, strict: bool = Fals
     if len(given) > MAX_PARAMETERS:
         raise SearchInvalid(f"{len(given)} parameters; {MAX_PARAMETERS} are the most")
     after, now = _place(dict(given).get(CURSOR), now)
-    reading, ignored, understood = _Reading(type, base, now), [], []
-    criteria: list[AnyCriterion] = []
-    includes: list[Include] = []
-    order: tuple[Order, ...] = NEWEST_FIRST
+    reading = _Reading(type=type, base=base, now=now)
     for name, value in given:
-        try:
-            if name == SORT:
-                order = reading.order(value)
-            elif name in (INCLUDE, REVINCLUDE):
-                includes += reading.includes(value, reverse=name == REVINCLUDE)
-            elif name not in GENERAL:
-                criteria.append(reading.criterion(name, value))
-            understood.append((name, value))
-        except _Unknown as unknown:
-            ignored.append(str(unknown))
+        reading.take(name, value)
+    ignored = tuple(dict.fromkeys(reading.ignored))
     if ignored and strict:
         raise SearchInvalid(f"{type} cannot be searched by {', '.join(ignored)}; {_offer(type)}", element=ignored[0])
-    general = {name: value for name, value in understood if name in GENERAL}
-    count = 0 if general.get(SUMMARY) == "count" else count_of(general.get(COUNT))
-    search = Search(
-        type=type,
-        criteria=tuple(criteria),
-        order=order,
-        count=count,
-        after=after,
-        include_silent=any(_asks_for_silent(each) for each in criteria),
-        includes=tuple(includes),
-        total=_total(general.get(TOTAL, Total.CHEAP.value)) if count else Total.ACCURATE,
-    )
-    return Query(search, tuple(understood), tuple(dict.fromkeys(ignored)), now)
+    return Query(search=reading.search(after), understood=tuple(reading.understood), ignored=ignored, now=now)
 
 
 def described(query: Query) -> Iterable[str]:
