@@ -29,7 +29,9 @@ from interop.resources.identifiers import Identifier
 from interop.resources.received import parse_resource
 
 _URL = re.compile(rb'("url"\s*:\s*")([^"\\]*)"')
-_BINARY = re.compile(r"(?P<server>https?://\S+/)?Binary/(?P<id>[A-Za-z0-9\-.]{1,64})(/_history/(?P<version>[0-9]{1,9}))?")
+_BINARY = re.compile(
+    r"(?P<server>https?://\S+/)?Binary/(?P<id>[A-Za-z0-9\-.]{1,64})(/_history/(?P<version>[0-9]{1,9}))?"
+)
 
 
 class Content(NamedTuple):
@@ -92,8 +94,8 @@ class WithFiles(Interactions):
         return await self._intake.decode(lambda: read_file(found, binary.data, kind, self._zone))
 
     async def _binary(self, attachment: Attachment, bundled: Mapping[str, Content]) -> Content | None:
-        """What the url leads to; None where that is not for us to fetch. Raises InvalidContent for a Binary of ours that
-        is not here."""
+        """What the url leads to; None where that is not for us to fetch. Raises InvalidContent for a Binary that should
+        be here and is not."""
         url = attachment.url or ""
         if url in bundled:
             return bundled[url]

@@ -47,7 +47,7 @@ def content_of(resource: bytes) -> tuple[bytes, str]:
 
 
 def wants_resource(accept: str | None, format_parameter: str | None, kind: str) -> bool:
-    """Whether FHIR JSON is asked for explicitly, and not only as what the content is. kind: the content's media type."""
+    """Whether FHIR JSON is asked for explicitly, and not only as what the content is. kind: the content's."""
     if format_parameter:
         return media_type(format_parameter)[0] != media_type(kind)[0]
     for wanted, parameters in (media_type(text) for text in ranges(accept)):

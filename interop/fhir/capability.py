@@ -32,8 +32,8 @@ DOCUMENTATION = {
     "Patient": "Age and sex at the time of an ECG come from here, where the ECG does not bring its own Patient. This "
     "service is a facade: it also takes ECGs of patients that it does not hold.",
     "DocumentReference": "Documents of clients. An ECG file in one (DICOM, SCP-ECG, HL7 aECG, MUSE or Philips XML), as "
-    "data or in a Binary of this service, is analysed like an ECG Observation: an Observation derivedFrom the document, "
-    "and the Link header leads to its report. A file at a URL elsewhere is not fetched, and so not analysed.",
+    "data or in a Binary of this service, is analysed like an ECG Observation: it becomes one that is derivedFrom the "
+    "document, and the Link header leads to its report. A file at a URL elsewhere is not fetched, and so not analysed.",
     "Binary": "Any content, as it is: the body with its Content-Type, or a Binary in FHIR JSON. Read in its own media "
     "type unless FHIR JSON is asked for. Not analysed by itself.",
     "Task": "Work of clients on results.",

@@ -23,6 +23,7 @@ from interop.fhir.negotiation import FHIR_JSON, Preferences
 from interop.fhir.outcome import outcome_of
 from interop.intake import Intake
 from interop.logs import correlation
+from interop.media import media_type
 
 log = logging.getLogger(__name__)
 
@@ -48,9 +49,9 @@ class Later:
         name, base = str(self._intake.ids()), exchange.base
         received = Received(
             door=Door.FHIR,
-            sender=base,
             content=content,
-            media_type=FHIR_JSON,
+            # Links in the answer have the base that the client used, also after a restart under another address.
+            media_type=f'{FHIR_JSON}; base="{base}"',
             received_at=self._intake.clock(),
             correlation_id=correlation.get(),
             control_id=name,
@@ -63,7 +64,7 @@ class Later:
 
     async def status(self, name: str, exchange: Exchange) -> Response:
         """202 while it is under way, then the answer. Raises NotFound."""
-        row = await self._intake.read(lambda store: _one(store.inbox.find(Door.FHIR, exchange.base, name)))
+        row = await self._intake.read(lambda store: _one(store.inbox.find(Door.FHIR, None, name)))
         if row.processing is ProcessingState.RECEIVED:
             return Response(status_code=202, headers={"X-Progress": "in progress", "Retry-After": str(RETRY_SECONDS)})
         status = 200 if row.error is None else int(row.error)
@@ -77,7 +78,8 @@ class Later:
         for row in rows:
             if row.id not in self._running:
                 log.info("taken up again", extra={"inbox": row.id})
-                self._start(row.id, row.received.content, row.received.sender or "", row.received.correlation_id)
+                base = media_type(row.received.media_type)[1]["base"]
+                self._start(row.id, row.received.content, base, row.received.correlation_id)
 
     def _start(self, row: int, content: bytes, base: str, correlation_id: str) -> None:
         task = asyncio.get_running_loop().create_task(self._run(row, content, base, correlation_id))

@@ -48,9 +48,7 @@ _OF_ONE_TYPE: Mapping[str, tuple[Operation, ...]] = {
     "Patient": (EVERYTHING,),
     "DiagnosticReport": (PDF,),
 }
-OF_TYPE: Mapping[str, tuple[Operation, ...]] = {
-    kind: (VALIDATE, *_OF_ONE_TYPE.get(kind, ())) for kind in INTERACTIONS
-}
+OF_TYPE: Mapping[str, tuple[Operation, ...]] = {kind: (VALIDATE, *_OF_ONE_TYPE.get(kind, ())) for kind in INTERACTIONS}
 
 Handler = Callable[[Request], Awaitable[Response]]
 

@@ -127,6 +127,7 @@ class Preparing:
         complete = ecg.of_person(await self.person(ecg.received, bundled))
         recording = complete.recording
         assert recording is not None
+        assert ready.received is not None
         passage = Passage(
             intake=self._intake,
             context=context,

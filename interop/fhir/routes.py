@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NoReturn
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
@@ -108,12 +109,15 @@ def _allowed(first: str, rest: tuple[str, ...]) -> tuple[str, ...] | None:
         case (_, "$everything") | (_, "$pdf"):
             return ("GET",)
         case ():
-            return ("GET", *_changing(interactions, Interaction.CREATE), *_changing(interactions, *BY_CONDITION))
+            changed = (*_changing(interactions, Interaction.CREATE), *_changing(interactions, *BY_CONDITION))
+            return (*_reading(interactions, Interaction.SEARCH, "GET"), *changed)
         case ("_search",):
-            return ("POST",)
+            return _reading(interactions, Interaction.SEARCH, "POST") or None
         case ("",) | ("", *_):
             return None
-        case ("_history",) | (_, "_history") | (_, "_history", _):
+        case ("_history",) | (_, "_history"):
+            return _reading(interactions, Interaction.HISTORY_TYPE, "GET") or None
+        case (_, "_history", _):
             return ("GET",)
         case (_,):
             return ("GET", *_changing(interactions, *BY_CONDITION))
@@ -125,3 +129,7 @@ BY_CONDITION = (Interaction.UPDATE, Interaction.PATCH, Interaction.DELETE)
 
 def _changing(interactions: Sequence[Interaction], *wanted: Interaction) -> tuple[str, ...]:
     return tuple(CHANGING[one].value for one in wanted if one in interactions)
+
+
+def _reading(interactions: Sequence[Interaction], wanted: Interaction, method: str) -> tuple[str, ...]:
+    return (method,) if wanted in interactions else ()

@@ -58,7 +58,7 @@ def described(door: Door) -> dict[str, Any]:
 
 
 def exchanges(report: Path) -> Iterator[Sent]:
-    for line in report.open():
+    for line in report.read_text().splitlines():
         recorder = json.loads(line).get("ScenarioFinished", {}).get("recorder", {})
         for one in recorder.get("interactions", {}).values():
             answer = one["response"]
