@@ -2,6 +2,10 @@
 
 The first walks an index by value, the second looks a document's rows up by its id. A search uses the first for its most
 selective criterion and the second for the rest.
+
+Neither is left to the database's guess. SQLite has no statistics, takes a range for more selective than an equality,
+and begins a join with either table; so joins are `InOrder`, and what only tests a row is written so that no index can
+answer it (`Untouched`).
 """
 
 from collections.abc import Callable
@@ -12,6 +16,7 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     FromClause,
+    Join,
     Select,
     Subquery,
     and_,
@@ -25,6 +30,9 @@ from sqlalchemy import (
     true,
     union_all,
 )
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
 from audit.columns import as_key
 from audit.criteria import (
@@ -48,6 +56,62 @@ Condition = ColumnElement[bool]
 _LAST = "\U0010ffff"
 
 
+class InOrder(Join):
+    """Walk through the left side, look up the right one, a table. PostgreSQL keeps to the order of a JOIN with
+    `join_collapse_limit = 1` (its manual, section 14.3), SQLite to that of a CROSS JOIN (lang_select.html, 2.1)."""
+
+    inherit_cache = True
+
+
+@compiles(InOrder)
+def _as_join(join: InOrder, compiler: SQLCompiler, **options: Any) -> str:
+    return str(compiler.visit_join(join, **options))  # type: ignore[no-untyped-call]
+
+
+@compiles(InOrder, "sqlite")
+def _as_cross_join(join: InOrder, compiler: SQLCompiler, **options: Any) -> str:
+    left, join_, right = _as_join(join, compiler, **options).rpartition(" JOIN ")
+    return f"{left} CROSS{join_}{right}"
+
+
+class Untouched(FunctionElement[Any]):
+    """A column that no index of SQLite is to be used on (optoverview.html, section 2: the unary +)."""
+
+    inherit_cache = True
+
+    def __init__(self, column: ColumnElement[Any]) -> None:
+        super().__init__(column)
+        self.type = column.type
+
+
+class _OfDocument(Untouched):
+    """An id from an index row, to look a document up by. For SQLite it is not to be the same as the id of the document:
+    a bound on the one would be one on the other, and range before equality. For PostgreSQL it has the collation that
+    `documents` has, else no index serves it."""
+
+    inherit_cache = True
+
+
+@compiles(Untouched)
+def _as_it_is(element: Untouched, compiler: SQLCompiler, **options: Any) -> str:
+    return compiler.process(element.clauses, **options)
+
+
+@compiles(Untouched, "sqlite")
+def _after_a_plus(element: Untouched, compiler: SQLCompiler, **options: Any) -> str:
+    return f"+{compiler.process(element.clauses, **options)}"
+
+
+@compiles(_OfDocument, "postgresql")
+def _in_its_collation(element: _OfDocument, compiler: SQLCompiler, **options: Any) -> str:
+    return f'({compiler.process(element.clauses, **options)}) COLLATE "default"'
+
+
+def is_document(table: FromClause, type: str, id: ColumnElement[str]) -> Condition:
+    """Whether a row of `documents` is of the document with this id."""
+    return and_(table.c.type == type, table.c.id == _OfDocument(id))
+
+
 def shown(type: str, include_silent: bool) -> list[Condition]:
     """What holds for each document that a search may show."""
     conditions = [documents.c.type == type, documents.c.is_current, documents.c.deleted.is_(False)]
@@ -68,20 +132,21 @@ def _(criterion: Criterion, type: str) -> Select[Any] | None:
         ids = [as_key(value) for system, value in criterion.alternatives if not system]
         return select(documents.c.id).where(documents.c.type == type, documents.c.is_current, documents.c.id.in_(ids))
     rows = document_index.alias()
-    return select(rows.c.id).where(rows.c.type == type, rows.c.name == criterion.name, _one_of(rows, criterion))
+    return select(rows.c.id).where(
+        rows.c.type == type, rows.c.name == criterion.name, _one_of(rows, criterion, _starts)
+    )
 
 
 @documents_with.register
 def _(criterion: Within, type: str) -> Select[Any] | None:
-    if criterion.name == LAST_UPDATED:
-        return None
-    rows = document_ranges.alias()
     # One by one: each has an index of its own.
-    found = [
-        select(rows.c.id).where(rows.c.type == type, rows.c.name == criterion.name, _in_interval(rows, interval))
-        for interval in criterion.alternatives
-    ]
-    return _together(found)
+    if criterion.name == LAST_UPDATED:
+        current = [documents.c.type == type, documents.c.is_current]
+        times = [_at_in_interval(documents.c.last_updated, interval) for interval in criterion.alternatives]
+        return _together([select(documents.c.id).where(*current, time) for time in times])
+    rows = document_ranges.alias()
+    of_name = [rows.c.type == type, rows.c.name == criterion.name]
+    return _together([select(rows.c.id).where(*of_name, _found_in(rows, each)) for each in criterion.alternatives])
 
 
 @documents_with.register
@@ -90,7 +155,7 @@ def _(criterion: Linked, type: str) -> Select[Any] | None:
     rows = document_index.alias()
     reference = literal(f"{criterion.type}/") + targets.c.id
     linked = and_(rows.c.type == type, rows.c.name == criterion.name, rows.c.value == reference)
-    return select(rows.c.id).select_from(targets.join(rows, linked))
+    return select(rows.c.id).select_from(InOrder(targets, rows, linked))
 
 
 @documents_with.register
@@ -98,9 +163,8 @@ def _(criterion: LinkedFrom, type: str) -> Select[Any] | None:
     sources = _meeting_all(criterion.type, criterion.criteria)
     rows = document_index.alias()
     same = and_(rows.c.type == criterion.type, rows.c.id == sources.c.id, rows.c.name == criterion.name)
-    of_type = [rows.c.value >= f"{type}/", rows.c.value < f"{type}/{_LAST}"]
     referred: Select[Any] = select(func.substr(rows.c.value, len(type) + 2).label("id"))
-    return referred.select_from(sources.join(rows, same)).where(*of_type)
+    return referred.select_from(InOrder(sources, rows, same)).where(_begins(rows, f"{type}/"))
 
 
 @documents_with.register
@@ -131,7 +195,7 @@ def _(criterion: Criterion, type: str, id: ColumnElement[str]) -> Condition:
         found: Condition = id.in_([as_key(value) for system, value in criterion.alternatives if not system])
     else:
         rows = document_index.alias()
-        found = _row(rows, type, id, criterion.name, _one_of(rows, criterion))
+        found = _row(rows, type, id, criterion.name, _one_of(rows, criterion, _begins))
     return not_(found) if criterion.negated else found
 
 
@@ -139,11 +203,10 @@ def _(criterion: Criterion, type: str, id: ColumnElement[str]) -> Condition:
 def _(criterion: Within, type: str, id: ColumnElement[str]) -> Condition:
     if criterion.name == LAST_UPDATED:
         one = documents.alias()
-        return exists().where(
-            one.c.type == type, one.c.id == id, one.c.is_current, updated(one.c.last_updated, criterion)
-        )
+        return exists().where(is_document(one, type, id), one.c.is_current, updated(one, criterion))
     rows = document_ranges.alias()
-    within = or_(false(), *(_in_interval(rows, interval) for interval in criterion.alternatives))
+    low, high = Untouched(rows.c.low), Untouched(rows.c.high)
+    within = or_(false(), *(_in_interval(rows, low, high, interval) for interval in criterion.alternatives))
     return _row(rows, type, id, criterion.name, within)
 
 
@@ -161,7 +224,7 @@ def _(criterion: Linked, type: str, id: ColumnElement[str]) -> Condition:
     rows = document_index.alias()
     target = func.substr(rows.c.value, len(prefix) + 1)
     inner = [has(each, criterion.type, target) for each in criterion.criteria]
-    is_one = and_(rows.c.value >= prefix, rows.c.value < prefix + _LAST, _is_shown(criterion.type, target), *inner)
+    is_one = and_(_begins(rows, prefix), _is_shown(criterion.type, target), *inner)
     return _row(rows, type, id, criterion.name, is_one)
 
 
@@ -178,8 +241,9 @@ def _(criterion: AnyOf, type: str, id: ColumnElement[str]) -> Condition:
     return or_(false(), *(has(each, type, id) for each in criterion.criteria))
 
 
-def updated(at: ColumnElement[datetime], criterion: Within) -> Condition:
+def updated(table: FromClause, criterion: Within) -> Condition:
     """Whether the time of the last update is in one of the intervals; it is a range of no length."""
+    at = Untouched(table.c.last_updated)
     return or_(false(), *(_at_in_interval(at, interval) for interval in criterion.alternatives))
 
 
@@ -192,15 +256,15 @@ def _meeting_all(type: str, criteria: tuple[AnyCriterion, ...]) -> Subquery:
     """The documents of a type that meet all criteria, each once."""
     first, *others = criteria
     ids = documents_that_meet(first, type).subquery()
-    same = and_(documents.c.type == type, documents.c.id == ids.c.id)
-    found = select(documents.c.id).distinct().select_from(ids.join(documents, same))
+    source = InOrder(ids, documents, is_document(documents, type, ids.c.id))
+    found = select(documents.c.id).distinct().select_from(source)
     return found.where(*shown(type, False), *(has(each, type, documents.c.id) for each in others)).subquery()
 
 
 def _is_shown(type: str, id: ColumnElement[str]) -> Condition:
     """Whether what a reference leads to may be told of."""
     target = documents.alias()
-    there = [target.c.type == type, target.c.id == id, target.c.is_current]
+    there = [is_document(target, type, id), target.c.is_current]
     return exists().where(*there, target.c.deleted.is_(False), target.c.silent.is_(False))
 
 
@@ -215,9 +279,13 @@ def _together(found: list[Select[Any]]) -> Select[Any] | None:
     return select(either.c.id)
 
 
-def _one_of(rows: FromClause, criterion: Criterion) -> Condition:
-    test: Callable[[FromClause, str | None, str], Condition] = _starts if criterion.starts else _equals
-    return or_(false(), *(test(rows, system, value) for system, value in criterion.alternatives))
+Starts = Callable[[FromClause, str], Condition]
+
+
+def _one_of(rows: FromClause, criterion: Criterion, starts: Starts) -> Condition:
+    if criterion.starts:
+        return or_(false(), *(starts(rows, as_key(value)) for _, value in criterion.alternatives))
+    return or_(false(), *(_equals(rows, system, value) for system, value in criterion.alternatives))
 
 
 def _equals(rows: FromClause, system: str | None, value: str) -> Condition:
@@ -225,16 +293,28 @@ def _equals(rows: FromClause, system: str | None, value: str) -> Condition:
     return same if system is None else and_(same, rows.c.system == as_key(system))
 
 
-def _starts(rows: FromClause, system: str | None, value: str) -> Condition:
-    return and_(rows.c.value >= as_key(value), rows.c.value < as_key(value) + _LAST)
+def _starts(rows: FromClause, beginning: str) -> Condition:
+    """To be found by an index."""
+    return and_(rows.c.value >= beginning, rows.c.value < beginning + _LAST)
 
 
-def _in_interval(rows: FromClause, interval: Interval) -> Condition:
+def _begins(rows: FromClause, beginning: str) -> Condition:
+    """The same of a row that is found already."""
+    return func.substr(rows.c.value, 1, len(beginning)) == beginning
+
+
+def _found_in(rows: FromClause, interval: Interval) -> Condition:
+    """To be found by an index. One that ends in time has begun in time, which bounds the walk on both sides."""
+    ends = rows.c.low <= interval.to if interval.from_ is not None and interval.to is not None else true()
+    return and_(_in_interval(rows, rows.c.low, rows.c.high, interval), ends)
+
+
+def _in_interval(rows: FromClause, low: ColumnElement[Any], high: ColumnElement[Any], interval: Interval) -> Condition:
     bounds = {
-        rows.c.low.__ge__: interval.from_,
-        rows.c.low.__lt__: interval.before,
-        rows.c.high.__gt__: interval.after,
-        rows.c.high.__le__: interval.to,
+        low.__ge__: interval.from_,
+        low.__lt__: interval.before,
+        high.__gt__: interval.after,
+        high.__le__: interval.to,
         rows.c.code.__eq__: None if interval.code is None else as_key(interval.code),
         rows.c.system.__eq__: None if interval.system is None else as_key(interval.system),
     }

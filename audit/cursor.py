@@ -30,7 +30,7 @@ class Cursor:
     @classmethod
     def read(cls, cursor: str, search: Search) -> "Cursor":
         """Raises SearchInvalid for one that cannot be read or belongs to another search."""
-        *keys, last = unseal(cursor, _asked(search))
+        *keys, last = unseal(cursor, _asked(search)) or [None]
         fit = len(keys) == len(search.order) and all(_fits(*each) for each in zip(keys, search.order, strict=True))
         if not fit or not isinstance(last, str):
             raise SearchInvalid("this page link cannot be read")

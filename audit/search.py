@@ -1,7 +1,8 @@
 """A `Search` as SQL, and its cursors.
 
 Which way a search goes is decided here, not by the database: it does not know that only a page is wanted, and guesses
-how many documents meet a criterion. Those of each criterion are counted, up to a limit.
+how many documents meet a criterion. Those of each criterion are counted, up to a limit, and never by a walk that is
+longer than it: a bound does for the choice.
 
 - Few meet one of them: they are looked up, tested for the rest, and sorted here. The total is known then.
 - Many meet all: the documents are walked through in the order in which they are wanted, until the page is full, each
@@ -12,9 +13,10 @@ Pages are cut by key, not by offset: a cursor names the last document shown and 
 also carries a digest of the search: with another search its place would mean nothing.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import reduce
 from typing import Any
 
 from sqlalchemy import (
@@ -22,7 +24,6 @@ from sqlalchemy import (
     Connection,
     FromClause,
     Select,
-    and_,
     exists,
     func,
     select,
@@ -30,19 +31,40 @@ from sqlalchemy import (
     tuple_,
 )
 
-from audit.conditions import Condition, documents_with, has, shown, updated
-from audit.criteria import ID, LAST_UPDATED, AnyCriterion, Criterion, Order, Search, Total, Within
+from audit.conditions import Condition, InOrder, Untouched, documents_with, has, is_document, shown, updated
+from audit.criteria import (
+    ID,
+    LAST_UPDATED,
+    AnyCriterion,
+    AnyOf,
+    Criterion,
+    Interval,
+    Linked,
+    LinkedFrom,
+    Order,
+    Search,
+    Total,
+    Within,
+)
 from audit.cursor import Cursor, Key
 from audit.schema import document_index, document_ranges, documents
 from audit.times import at_microseconds, microseconds
 
 # More documents than this are not fetched to be sorted here, as long as there is another way.
 FEW = 1000
+# A criterion that no more meet is taken without counting the others.
+ENOUGH = 50
+# So many times FEW documents are followed to those that they are linked with; of more it is not known how many.
+FOLLOWED = 5
+# Two times between bounds are as many intervals as both have multiplied.
+MAX_INTERVALS = 16
 
 # PostgreSQL follows the joins as they are written, along indexes: what is counted here it could only guess.
 _AS_WRITTEN = text(
     "SET LOCAL join_collapse_limit = 1; SET LOCAL from_collapse_limit = 1; SET LOCAL enable_seqscan = off; "
     "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_material = off; "
+    # A bitmap is of all rows, a sort needs all, and other processes take longer to start than a page does.
+    "SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off; SET LOCAL max_parallel_workers_per_gather = 0; "
     "SET LOCAL jit = off"
 )
 
@@ -71,40 +93,109 @@ def find(connection: Connection, search: Search) -> Found:
     after = None if search.after is None else Cursor.read(search.after, search)
     if connection.dialect.name == "postgresql":
         connection.execute(_AS_WRITTEN)
-    leading, fewest = _most_selective(connection, search)
-    walk = None if fewest <= FEW else _walk(search, leading)
+    lead = _lead(connection, search)
+    walk = None if lead.number <= FEW else _walk(search, lead.criterion)
     if walk is None:
-        return _sorted_page(connection, search, leading, after)
+        return _sorted_page(connection, search, lead.criterion, after)
     hits = _walked(connection, search, walk, after)
     if after is None and len(hits) <= search.count:
         return _page(hits, search, len(hits))
     accurate = search.total is Total.ACCURATE
-    return _page(hits, search, connection.execute(_counting(search, leading)).scalar_one() if accurate else None)
+    return _page(hits, search, connection.execute(_counting(search, lead.criterion)).scalar_one() if accurate else None)
 
 
-def _most_selective(connection: Connection, search: Search) -> tuple[int | None, int]:
-    """The place of the criterion that the fewest documents meet, and how many; FEW + 1 stands for more."""
-    best: tuple[int | None, int] = (None, FEW + 1)
-    for place, criterion in enumerate(search.criteria):
-        found = documents_with(criterion, search.type)
-        if found is not None:
-            best = min(best, (place, _up_to_few(connection, found)), key=lambda candidate: candidate[1])
-    if best[0] is None:
-        every = select(_BY_ID).where(documents.c.type == search.type, documents.c.is_current)
-        return None, _up_to_few(connection, every)
-    return best
+@dataclass(frozen=True, slots=True)
+class _Lead:
+    """The criterion that a search begins with, None for all documents of the type. number: how many meet it at most;
+    FEW + 1 stands for more."""
+
+    criterion: AnyCriterion | None
+    number: int
 
 
-def _up_to_few(connection: Connection, found: Select[Any]) -> int:
-    limited = found.limit(FEW + 1).subquery()
+def _lead(connection: Connection, search: Search) -> _Lead:
+    """What the fewest documents meet; of more than FEW what can be walked through by id."""
+    found: list[_Lead] = []
+    for criterion in _candidates(search.criteria):
+        number = _number(connection, criterion, search.type)
+        if number is not None:
+            found.append(_Lead(criterion, number))
+            if number <= ENOUGH:
+                break
+    if found:
+        return min(found, key=lambda lead: (lead.number, not _is_of_one_value(lead.criterion)))
+    every = select(_BY_ID).where(documents.c.type == search.type, documents.c.is_current)
+    return _Lead(None, _up_to(FEW, connection, every))
+
+
+def _candidates(criteria: Sequence[AnyCriterion]) -> list[AnyCriterion]:
+    """The criteria; those on the time of storing as one, which alone would each leave half of all documents."""
+    times = [each for each in criteria if isinstance(each, Within) and each.name == LAST_UPDATED]
+    others: list[AnyCriterion] = [each for each in criteria if each not in times]
+    return [*others, reduce(_both, times)] if times else others
+
+
+def _both(one: Within, other: Within) -> Within:
+    """What meets both, of values that a document has one of; the first alone where that were too many intervals."""
+    if len(one.alternatives) * len(other.alternatives) > MAX_INTERVALS:
+        return one
+    return Within(
+        name=one.name,
+        alternatives=tuple(
+            Interval(
+                from_=_bound(max, a.from_, b.from_),
+                before=_bound(min, a.before, b.before),
+                after=_bound(max, a.after, b.after),
+                to=_bound(min, a.to, b.to),
+            )
+            for a in one.alternatives
+            for b in other.alternatives
+        ),
+    )
+
+
+def _bound(pick: Callable[[Sequence[float]], float], *bounds: float | None) -> float | None:
+    given = [bound for bound in bounds if bound is not None]
+    return pick(given) if given else None
+
+
+def _number(connection: Connection, criterion: AnyCriterion, type: str) -> int | None:
+    """How many documents of a type meet a criterion at most, up to FEW + 1; None where no index leads to them."""
+    if isinstance(criterion, AnyOf):
+        numbers = [_number(connection, each, type) for each in criterion.criteria]
+        return None if None in numbers else min(FEW + 1, sum(number for number in numbers if number is not None))
+    if isinstance(criterion, Linked | LinkedFrom) and _links_many(connection, criterion):
+        return FEW + 1
+    found = documents_with(_of_any_unit(criterion), type)
+    return None if found is None else _up_to(FEW, connection, found)
+
+
+def _links_many(connection: Connection, criterion: Linked | LinkedFrom) -> bool:
+    """Whether too many documents meet what is asked of the other end."""
+    found = documents_with(_of_any_unit(criterion.criteria[0]), criterion.type)
+    return found is None or _up_to(FOLLOWED * FEW, connection, found) > FOLLOWED * FEW
+
+
+def _of_any_unit(criterion: AnyCriterion) -> AnyCriterion:
+    """No index has the units: to count those of one may be a walk through all of others."""
+    if not isinstance(criterion, Within):
+        return criterion
+    return replace(
+        criterion, alternatives=tuple(replace(each, code=None, system=None) for each in criterion.alternatives)
+    )
+
+
+def _up_to(limit: int, connection: Connection, found: Select[Any]) -> int:
+    """How many rows there are; one over the limit stands for more."""
+    limited = found.limit(limit + 1).subquery()
     return connection.execute(select(func.count()).select_from(limited)).scalar_one()
 
 
 # Few matches, or an order that no index has
 
 
-def _sorted_page(connection: Connection, search: Search, leading: int | None, after: Cursor | None) -> Found:
-    source, conditions = _matching(search, leading)
+def _sorted_page(connection: Connection, search: Search, lead: AnyCriterion | None, after: Cursor | None) -> Found:
+    source, conditions = _matching(search, lead)
     keys = [_key(order, search.type).label(f"key_{place}") for place, order in enumerate(search.order)]
     query = select(_BY_ID, *keys).distinct().select_from(source).where(*conditions)
     hits = [_Hit(row[0], tuple(_plain(value) for value in row[1:])) for row in connection.execute(query)]
@@ -118,27 +209,26 @@ def _sorted_page(connection: Connection, search: Search, leading: int | None, af
     return _page(hits[start : start + search.count + 1], search, len(hits))
 
 
-def _matching(search: Search, leading: int | None) -> tuple[FromClause, list[Condition]]:
+def _matching(search: Search, lead: AnyCriterion | None) -> tuple[FromClause, list[Condition]]:
     """Where all current documents that match come from, and what must hold for each."""
     conditions = shown(search.type, search.include_silent)
-    others = [criterion for place, criterion in enumerate(search.criteria) if place != leading]
-    conditions += [_has(criterion, search.type, _BY_ID) for criterion in others]
-    if leading is None:
+    conditions += [_has(criterion, search.type, _BY_ID) for criterion in search.criteria if criterion is not lead]
+    if lead is None:
         return documents, conditions
-    found = documents_with(search.criteria[leading], search.type)
+    found = documents_with(lead, search.type)
     assert found is not None
     ids = found.subquery("found")
-    return ids.join(documents, and_(documents.c.type == search.type, ids.c.id == _BY_ID)), conditions
+    return InOrder(ids, documents, is_document(documents, search.type, ids.c.id)), conditions
 
 
-def _counting(search: Search, leading: int | None) -> Select[int]:
-    source, conditions = _matching(search, leading)
+def _counting(search: Search, lead: AnyCriterion | None) -> Select[int]:
+    source, conditions = _matching(search, lead)
     return select(func.count(_BY_ID.distinct())).select_from(source).where(*conditions)
 
 
 def _has(criterion: AnyCriterion, type: str, id: ColumnElement[str]) -> Condition:
     if isinstance(criterion, Within) and criterion.name == LAST_UPDATED:
-        return updated(documents.c.last_updated, criterion)
+        return updated(documents, criterion)
     return has(criterion, type, id)
 
 
@@ -148,7 +238,8 @@ def _key(order: Order, type: str) -> ColumnElement[Any]:
     if order.name == LAST_UPDATED:
         return documents.c.last_updated
     rows = (document_ranges if order.ranges else document_index).alias()
-    value = rows.c.value if not order.ranges else rows.c.high if order.descending else rows.c.low
+    ends = rows.c.high if order.descending else rows.c.low
+    value = Untouched(ends if order.ranges else rows.c.value)
     extreme = func.max(value) if order.descending else func.min(value)
     found = select(extreme).where(rows.c.type == type, rows.c.id == _BY_ID, rows.c.name == order.name)
     return found.scalar_subquery()
@@ -170,7 +261,7 @@ class _Part:
     value: ColumnElement[Any] | None
 
 
-def _walk(search: Search, leading: int | None) -> list[_Part] | None:
+def _walk(search: Search, lead: AnyCriterion | None) -> list[_Part] | None:
     """The parts of the list in the wanted order; None where no index has it. Those after the first are without a value
     to sort by."""
     if len(search.order) != 1:
@@ -178,7 +269,7 @@ def _walk(search: Search, leading: int | None) -> list[_Part] | None:
     (order,) = search.order
     conditions = shown(search.type, search.include_silent)
     if order.name == ID:
-        return [_by_id(search, leading, conditions)]
+        return [_by_id(search, lead, conditions)]
     conditions += [_has(criterion, search.type, _BY_ID) for criterion in search.criteria]
     if order.name == LAST_UPDATED:
         at = documents.c.last_updated
@@ -186,21 +277,21 @@ def _walk(search: Search, leading: int | None) -> list[_Part] | None:
     return _by_range(search.type, order, conditions) if order.ranges else None
 
 
-def _by_id(search: Search, leading: int | None, conditions: list[Condition]) -> _Part:
+def _by_id(search: Search, lead: AnyCriterion | None, conditions: list[Condition]) -> _Part:
     """Along the rows of one value, where the most selective criterion has one value only; else along the documents."""
-    lead = None if leading is None else search.criteria[leading]
     if lead is None or not _is_of_one_value(lead):
         every = [_has(criterion, search.type, _BY_ID) for criterion in search.criteria]
         return _Part(select(_BY_ID).where(*conditions, *every), _BY_ID, None)
     found = documents_with(lead, search.type)
     assert found is not None
     of_row = found.selected_columns[0]
-    is_this = and_(documents.c.type == search.type, of_row == _BY_ID)
+    (rows,) = found.get_final_froms()
+    source = InOrder(rows, documents, is_document(documents, search.type, of_row))
     others = [_has(each, search.type, of_row) for each in search.criteria if each is not lead]
-    return _Part(found.join(documents, is_this).where(*conditions, *others), of_row, None)
+    return _Part(found.select_from(source).where(*conditions, *others), of_row, None)
 
 
-def _is_of_one_value(criterion: AnyCriterion) -> bool:
+def _is_of_one_value(criterion: AnyCriterion | None) -> bool:
     """Whether its rows are in the order of the ids."""
     if not isinstance(criterion, Criterion) or criterion.name == ID or criterion.starts:
         return False
@@ -210,11 +301,12 @@ def _is_of_one_value(criterion: AnyCriterion) -> bool:
 def _by_range(type: str, order: Order, conditions: list[Condition]) -> list[_Part]:
     """Along the rows of the name, of each document the first; then the documents that have none."""
     rows, other = document_ranges.alias(), document_ranges.alias()
-    value, same = (rows.c.high, other.c.high) if order.descending else (rows.c.low, other.c.low)
+    value = rows.c.high if order.descending else rows.c.low
+    same = Untouched(other.c.high if order.descending else other.c.low)
     of_this = [other.c.type == type, other.c.id == rows.c.id, other.c.name == order.name]
     first = ~exists().where(*of_this, same > value if order.descending else same < value)
-    is_this = and_(documents.c.type == type, rows.c.id == _BY_ID)
-    having = select(rows.c.id, value).select_from(rows.join(documents, is_this))
+    source = InOrder(rows, documents, is_document(documents, type, rows.c.id))
+    having = select(rows.c.id, value).select_from(source)
     having = having.where(rows.c.type == type, rows.c.name == order.name, first, *conditions)
     none = ~exists().where(other.c.type == type, other.c.id == _BY_ID, other.c.name == order.name)
     return [_Part(having, rows.c.id, value), _Part(select(_BY_ID).where(*conditions, none), _BY_ID, None)]

@@ -14,6 +14,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from fhir_definitions import ADDED_ELEMENTS
+
 RESOURCES = (
     "Patient",
     "Observation",
@@ -67,6 +69,8 @@ def _types(structure: Json) -> Types:
     """The elements of a type and of its backbone elements: type -> JSON name -> description."""
     table: Types = {}
     for element in structure["snapshot"]["element"][1:]:
+        if element["path"] in ADDED_ELEMENTS:
+            continue
         parent, _, name = element["path"].rpartition(".")
         inner = parent != structure["name"] or structure["kind"] == "complex-type"
         summary = element.get("isSummary", False) or (inner and name in QUALIFIERS)

@@ -143,7 +143,8 @@ class Preparing:
     async def _of_document(
         self, ready: Ready, document: EcgDocument, context: RequestContext, bundled: Mapping[str, Json]
     ) -> Ready:
-        assert ready.received is not None
+        item = ready.received
+        assert item is not None
         if ready.change.method is not Method.POST:
             current, derived = await self._intake.read(lambda store: _document_and_ecg(store.documents, ready.id))
             ready = replace(ready, seen=0 if current is None else current.version, derived=derived)
@@ -155,7 +156,7 @@ class Preparing:
         passage = Passage(
             intake=self._intake,
             context=context,
-            received=ready.received,
+            received=item,
             origin=origin,
             read=lambda: recording,
             digest=document.file.digest,

@@ -106,7 +106,7 @@ def _allowed(first: str, rest: tuple[str, ...]) -> tuple[str, ...] | None:
     match rest:
         case ("$validate",) | ("$analyze",):
             return ("POST",)
-        case (_, "$everything") | (_, "$pdf"):
+        case (_, "$everything") | (_, "$pdf") | (_, "_history", _):
             return ("GET",)
         case ():
             changed = (*_changing(interactions, Interaction.CREATE), *_changing(interactions, *BY_CONDITION))
@@ -117,8 +117,6 @@ def _allowed(first: str, rest: tuple[str, ...]) -> tuple[str, ...] | None:
             return None
         case ("_history",) | (_, "_history"):
             return _reading(interactions, Interaction.HISTORY_TYPE, "GET") or None
-        case (_, "_history", _):
-            return ("GET",)
         case (_,):
             return ("GET", *_changing(interactions, *BY_CONDITION))
     return None

@@ -204,7 +204,7 @@ _EXACTLY: Mapping[str, Callable[[float], tuple[Bounds, ...]]] = {
 
 # And for those that compare with the precision of what was asked: [low, high).
 _ROUNDED: Mapping[str, Callable[[float, float], tuple[Bounds, ...]]] = {
-    "eq": lambda low, high: ({"from_": low, "to": high},),
+    "eq": lambda low, high: ({"from_": low, "before": high, "to": high},),
     "ne": lambda low, high: ({"before": low}, {"from_": high}, {"after": high}),
     "ap": lambda low, high: ({"before": high, "after": low},),
 }

@@ -8,7 +8,7 @@ import httpx
 import orjson
 import pytest
 
-from interop.fhir.parameters import INTERACTIONS
+from interop.fhir.parameters import INTERACTIONS, Interaction
 from tests.e2e import doors
 from tests.e2e.conftest import running
 from tests.e2e.doors import FHIR_JSON
@@ -20,6 +20,8 @@ SUBJECT = "Patient/mutant"
 NAME = "mutant"  # the id in every URL, and the identifier in every condition
 # 2.5 s are analysed as 10 s are, and are read in a quarter of the time.
 SHORT = doors.ecg(signal=doors.ecg().signal[:, :1250])
+# With its version it means a resource, whatever a Binary holds.
+ACCEPT = f"{FHIR_JSON};fhirVersion=4.0, */*;q=0.1"
 METHODS = ("POST", "PUT", "PATCH")
 
 
@@ -69,21 +71,25 @@ def bundle(type: str) -> Json:
     return stored | {"type": type, "entry": [*stored["entry"], *asked]}
 
 
+CHANGES = {"PUT": Interaction.UPDATE, "PATCH": Interaction.PATCH}
 ROUTES = [
-    *(("POST", f"/fhir/{kind}") for kind in SEEDS),
+    *(("POST", f"/fhir/{kind}") for kind, interactions in INTERACTIONS.items() if Interaction.CREATE in interactions),
     *(("POST", f"/fhir/{kind}/$validate") for kind in INTERACTIONS),
     *(
         (method, path)
-        for kind in INTERACTIONS
-        for method in ("PUT", "PATCH")
+        for kind, interactions in INTERACTIONS.items()
+        for method, interaction in CHANGES.items()
         for path in (f"/fhir/{kind}", f"/fhir/{kind}/{{id}}")
-        if kind != "Provenance"
+        if interaction in interactions
     ),
     ("POST", "/fhir"),
     ("POST", "/fhir/Observation/$analyze"),
     ("POST", "/fhir/$process-message"),
     ("POST", "/predict"),
 ]
+# What is not found by an identifier.
+BY_ID = ("DiagnosticReport", "Binary")
+NAMELESS = ("Provenance", "Binary")
 
 
 class Door:
@@ -100,10 +106,14 @@ class Door:
         }
         self.report: Json = {}
 
+    def name(self, path: str) -> str:
+        """The id in a URL: reports have none from us."""
+        return str(self.report["id"]) if "DiagnosticReport" in path else NAME
+
     def send(self, method: str, path: str, content: bytes) -> httpx.Response:
         kind = JSON_PATCH if method == "PATCH" else FHIR_JSON if path.startswith("/fhir") else "application/json"
-        name = self.report["id"] if "DiagnosticReport" in path else NAME
-        condition = {"_id": name} if "DiagnosticReport" in path else {"identifier": f"urn:x|{NAME}"}
+        name = self.name(path)
+        condition = {"_id": name} if path.split("/")[-1] in BY_ID else {"identifier": f"urn:x|{NAME}"}
         return self.http.request(
             method,
             path.replace("{id}", name),
@@ -123,7 +133,7 @@ class Door:
             return message() if kind else bundle("transaction")
         if kind == "DiagnosticReport":
             return self.report | {"status": "final", "resultsInterpreter": [READER]}
-        if rest == "{id}" or kind == "Provenance":
+        if rest == "{id}" or kind in NAMELESS:
             return SEEDS[kind] | {"id": NAME}
         return SEEDS[kind] | identified(NAME if method == "PUT" else uuid4().hex)
 
@@ -132,7 +142,7 @@ class Door:
 def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     with (
         running(tmp_path_factory.mktemp("mutations")) as service,
-        httpx.Client(base_url=service.url, timeout=doors.SECONDS) as http,
+        httpx.Client(base_url=service.url, timeout=doors.SECONDS, headers={"Accept": ACCEPT}) as http,
     ):
         found = Door(http)
         for kind, seed in SEEDS.items():

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.bodies import METHODS, NAME, Door, door
+from tests.e2e.bodies import METHODS, Door, door
 from tests.e2e.doors import FHIR_JSON
 from tests.interop.valid import valid
 
@@ -53,7 +53,7 @@ def described(door: Door) -> dict[str, Any]:
                 content["example"] = door.seed(method.upper(), path)
             for parameter in operation.get("parameters", ()):
                 if parameter["name"] == "id":
-                    parameter["example"] = door.report["id"] if "DiagnosticReport" in path else NAME
+                    parameter["example"] = door.name(path)
     return found
 
 

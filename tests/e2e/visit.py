@@ -90,5 +90,6 @@ def others(subject: str) -> list[dict[str, Any]]:
             "subject": patient,
             "content": [{"attachment": {"contentType": "text/plain", "data": "RUNH"}}],
         },
+        {"resourceType": "Binary", "contentType": "text/plain", "data": "RUNH"},
         {"resourceType": "Task", "status": "requested", "intent": "order", "for": patient},
     ]

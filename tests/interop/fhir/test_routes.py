@@ -79,7 +79,7 @@ def test_every_promise_of_the_capability_statement_is_kept(service: Service) -> 
             assert answer.status_code == status
             if status == 404:
                 assert answer.json()["issue"][0]["code"] == "not-found"
-        for parameter in resource.searchParam:
+        for parameter in resource.searchParam or ():
             query = {parameter.name: VALUES.get(parameter.type, "x"), "_count": "1"}
             headers = {"Prefer": "handling=strict"}
             found = service.client.get(f"/fhir/{resource.type}", params=query, headers=headers)
