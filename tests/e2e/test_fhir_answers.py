@@ -128,8 +128,7 @@ def overread(visitor: Visitor) -> None:
     report, *_ = visitor.resources("DiagnosticReport?status=preliminary")
     read = report | {"status": "final", "resultsInterpreter": [READER], "conclusion": "Old infarction."}
     assert visitor.send("PUT", f"DiagnosticReport/{report['id']}", read).status_code == 200
-    printed = visitor.send("GET", f"DiagnosticReport/{report['id']}/$pdf")
-    assert printed.json()["resourceType"] == "Binary", printed.text
+    assert visitor.send("GET", f"DiagnosticReport/{report['id']}/$pdf").json()["resourceType"] == "Binary"
     amended = read | {"status": "amended", "meta": {"versionId": "2"}, "conclusion": "Old inferior infarction."}
     assert visitor.send("PUT", f"DiagnosticReport/{report['id']}", amended).status_code == 200
 
@@ -244,3 +243,12 @@ def test_every_answer_is_valid(visitor: Visitor, validators: Validators) -> None
 def test_the_statuses_of_refusals_are_all_met(visitor: Visitor) -> None:
     assert {answer.status_code for answer in visitor.told if answer.is_client_error} >= STATUSES
     assert not any(answer.is_server_error for answer in visitor.told)
+
+
+def test_every_report_can_be_printed_whatever_it_came_by_and_became(visitor: Visitor) -> None:
+    reports = visitor.resources("DiagnosticReport")
+    assert {"preliminary", "cancelled", "amended", "entered-in-error"} == {one["status"] for one in reports}
+    for report in reports:
+        printed = httpx.get(f"{visitor.http.base_url}DiagnosticReport/{report['id']}/$pdf", timeout=doors.SECONDS)
+        assert (printed.status_code, printed.headers["Content-Type"]) == (200, "application/pdf"), printed.text
+        assert printed.content.startswith(b"%PDF-")

@@ -38,4 +38,4 @@ def test_every_note_is_about_a_parameter_that_there_is() -> None:
 @pytest.mark.parametrize("type", sorted(INTERACTIONS))
 def test_what_can_be_found_can_be_read(type: str) -> None:
     assert len(set(INTERACTIONS[type])) == len(INTERACTIONS[type])
-    assert {Interaction.SEARCH, Interaction.READ} <= set(INTERACTIONS[type])
+    assert Interaction.READ in INTERACTIONS[type] or Interaction.SEARCH not in INTERACTIONS[type]

@@ -161,7 +161,7 @@ def test_the_summary_of_an_ecg_is_valid_and_has_no_samples() -> None:
     assert all(part.valueSampledData.data is None for part in found.component)
 
 
-@pytest.mark.parametrize("type", TYPES.keys() & DEFINITIONS.keys())
+@pytest.mark.parametrize("type", sorted(TYPES.keys() & DEFINITIONS.keys()))
 def test_the_table_names_the_elements_that_validation_knows(type: str) -> None:
     rows = {name: (row.get("min"), row.get("choice")) for name, row in TYPES[type].items()}
     assert rows == {name: (row.get("min"), row.get("choice")) for name, row in DEFINITIONS[type].items()}
