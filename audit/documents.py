@@ -22,6 +22,7 @@ from audit.search import find
 from audit.times import at_microseconds, microseconds
 from inference.errors import Duplicate, Gone, NotFound, SearchInvalid, VersionConflict
 
+LAST_VERSION = 2**31  # what the column holds
 _HELD = "SELECT owner, digest FROM claims WHERE scope = {0} AND key = {0}"
 _INDEXES = (document_index, document_ranges)
 
@@ -188,7 +189,7 @@ def _current_of(type: str, ids: Sequence[str]) -> Select[Any]:
 
 def _version_place(values: Sequence[Any]) -> tuple[datetime, str, int]:
     match values:
-        case [float(at), str(id), float(version)]:
+        case [float(at), str(id), float(version)] if 0 < version < LAST_VERSION:
             return at_microseconds(at), as_key(id), int(version)
     raise SearchInvalid("this page link cannot be read")
 

@@ -7,7 +7,20 @@ from datetime import datetime
 from typing import cast
 
 from audit.criteria import ID, IndexRow, Search
-from audit.records import AcknowledgementState, AnalysisRow, AuditEntry, Document, FeatureRow, InboxRow, Page, ProcessingState, QueueRow, QueueState, Received, UnitOfWork
+from audit.records import (
+    AcknowledgementState,
+    AnalysisRow,
+    AuditEntry,
+    Document,
+    FeatureRow,
+    InboxRow,
+    Page,
+    ProcessingState,
+    QueueRow,
+    QueueState,
+    Received,
+    UnitOfWork,
+)
 from inference.errors import Duplicate, NotFound
 
 

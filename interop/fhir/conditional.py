@@ -22,7 +22,13 @@ IDENTIFIER = "identifier"
 def condition(type: str, query: str, base: str, now: float) -> Search:
     """The search that a condition means. query: `name=value&...`, of a header or a URL. Raises SearchInvalid, also for
     parameters that we do not know: a condition that is only half understood would change the wrong resource."""
-    pairs = parse_qsl(query.strip().rpartition("?")[2], keep_blank_values=True)
+    head, mark, rest = query.strip().partition("?")
+    # A whole URL is taken, too; a value may have a question mark.
+    asked = rest if mark and "=" not in head else query.strip()
+    pairs = parse_qsl(asked, keep_blank_values=True)
+    blank = [name for name, value in pairs if not value.strip()]
+    if blank:
+        raise SearchInvalid(f"{blank[0]} has no value in a condition", element=blank[0])
     search = parse(type, pairs, base, now=now, strict=True).search
     if not search.criteria:
         raise SearchInvalid("a condition needs a parameter that narrows it down")

@@ -275,6 +275,7 @@ def test_the_cursor_of_another_history_is_refused(changed: Store) -> None:
         [1.0, "a", None],
         [float("nan"), "a", 1.0],
         [1.0, "a", float("inf")],
+        [1.0, "a", 1e300],
     ],
 )
 def test_a_forged_place_in_a_history_is_refused(changed: Store, place: list[str | float | None]) -> None:

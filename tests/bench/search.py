@@ -290,8 +290,8 @@ def path_of(stock: Stock, search: str, run: int) -> str:
 
 def parsed(path: str) -> Search:
     """The search that a URL asks for."""
-    type, _, asked = path.partition("?")
-    return parse(type, parse_qsl(asked), BASE, now=0.0).search
+    kind, _, asked = path.partition("?")
+    return parse(kind, parse_qsl(asked), BASE, now=0.0).search
 
 
 def ask(reader: Reader, path: str) -> int:
@@ -406,7 +406,7 @@ def _in_store(title: str, urls: Sequence[str], stocks: Sequence[Stock], runs: in
 def _asking(store: Store, stock: Stock) -> Ask:
     def asking(name: str, run: int) -> int:
         with store.reader() as reader:
-            return ask(reader, path_of(stock, (SEARCHES | WALKS)[name], run))
+            return ask(reader, path_of(stock, {**SEARCHES, **WALKS}[name], run))
 
     return asking
 

@@ -18,8 +18,8 @@ Json = dict[str, Any]
 
 SUBJECT = "Patient/mutant"
 NAME = "mutant"  # the id in every URL, and the identifier in every condition
-# 2.5 s are analysed as 10 s are, and are read in a quarter of the time.
-SHORT = doors.ecg(signal=doors.ecg().signal[:, :1250])
+# 2.5 s at 100 Hz are analysed as 10 s at 500 Hz are, and are read in a twentieth of the time.
+SHORT = doors.ecg(signal=doors.ecg().signal[:, :1250:5], sampling_rate=100.0)
 # With its version it means a resource, whatever a Binary holds.
 ACCEPT = f"{FHIR_JSON};fhirVersion=4.0, */*;q=0.1"
 METHODS = ("POST", "PUT", "PATCH")

@@ -248,7 +248,9 @@ def test_the_same_withdrawn_observation_is_stored_once(desk: Desk) -> None:
     received = received_observation(status="cancelled")
     for created in (True, False):
         assert (
-            record_unanalysed(desk.store.uow, received=make_received(), observation=received, id=str(desk.ids()), at=NOW)[1]
+            record_unanalysed(
+                desk.store.uow, received=make_received(), observation=received, id=str(desk.ids()), at=NOW
+            )[1]
             is created
         )
     assert stored_types(desk) == ["Observation"]

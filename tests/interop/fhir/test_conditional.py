@@ -151,3 +151,11 @@ def test_what_refers_to_another_is_found_by_the_reference(stock: FileStore, pati
     search = referring("Observation", "subject", patient)
     page = stock.read(lambda reader: reader.documents.search(search))
     assert [document.id for document in page.documents] == expected
+
+
+def test_a_value_may_have_a_question_mark_and_must_be_there() -> None:
+    (found,) = condition("Observation", "identifier=urn:a|1?2", BASE, microseconds(NOW)).criteria
+    assert isinstance(found, Criterion)
+    assert found.alternatives == (("urn:a", "1?2"),)
+    with pytest.raises(SearchInvalid, match="status has no value"):
+        condition("Observation", "identifier=1&status=", BASE, microseconds(NOW))
