@@ -55,7 +55,7 @@ FEW = 1000
 # A criterion that no more meet is taken without counting the others.
 ENOUGH = 50
 # So many times FEW documents are followed to those that they are linked with; of more it is not known how many.
-FOLLOWED = 5
+FOLLOWED = 2
 # Two times between bounds are as many intervals as both have multiplied.
 MAX_INTERVALS = 16
 

@@ -124,11 +124,12 @@ class Changing:
         """`If-None-Exist` of a create; the query of an update, a patch or a delete without an id."""
         if "id" in request.path_params:
             return None
+        parts = [part for part in request.url.query.split("&") if part.partition("=")[0] not in OF_THE_ANSWER]
+        query: str | None = "&".join(parts)
         if method is Method.POST:
+            if query:  # some clients mean a conditional create by it; to ignore it would make a duplicate
+                raise SearchInvalid("a create is made conditional by the header If-None-Exist, not by its URL")
             query = request.headers.get("if-none-exist")
-        else:
-            pairs = [part for part in request.url.query.split("&") if part.partition("=")[0] not in OF_THE_ANSWER]
-            query = "&".join(pairs)
         if query is None:
             return None
         return condition(type, query, exchange.base, microseconds(self._intake.clock()))

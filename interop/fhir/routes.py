@@ -63,7 +63,11 @@ def door(intake: Intake, settings: Settings, *, version: str, started: datetime)
     changing.add_routes(routes, Changing(intake, settings, interactions, bundles.later))
     transaction.add_route(routes, bundles)
 
-    @routes.get(f"/{STATUS}/{{name}}", summary="Of a request that is answered later")
+    @routes.get(
+        f"/{STATUS}/{{name}}",
+        summary="Of a request that is answered later",
+        openapi_extra={"parameters": [{"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}]},
+    )
     async def status(request: Request) -> Response:
         return await bundles.later.status(request.path_params["name"], Exchange.of(request, settings))
 

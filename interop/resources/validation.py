@@ -365,6 +365,9 @@ def _value(value: object, element: dict[str, Any], path: str, root: Json) -> Ite
     kind = element["type"]
     if value is EXTENDED:
         return
+    if value == {}:  # in a list; elsewhere it was refused before
+        yield Problem(path, EMPTY)
+        return
     if not _is_written_as(value, kind):
         yield Problem(path, f"not written as JSON writes a {kind}")
     if "codes" in element and isinstance(value, str) and value not in element["codes"]:

@@ -72,8 +72,8 @@ def ranges(draw: Any) -> list[Row]:
 @st.composite
 def stocks(draw: Any) -> list[Stored]:
     return [
-        Stored(type, one, microseconds(at(draw(st.integers(0, 3)))), draw(st.integers(0, 5)) == 0, rows)
-        for type in TYPES
+        Stored(kind, one, microseconds(at(draw(st.integers(0, 3)))), draw(st.integers(0, 5)) == 0, rows)
+        for kind in TYPES
         for one in draw(st.lists(st.sampled_from(IDS), unique=True, min_size=3))
         for rows in [tuple(texts(draw) + ranges(draw))]
     ]

@@ -293,7 +293,7 @@ def probabilities(**given: Any) -> dict[str, Any]:
 
 # Each is valid R4 and breaks one rule of the profile.
 BROKEN_RESULTS: Mapping[str, tuple[str, dict[str, Any], str]] = {
-    "a final report": (REPORT, {"status": "final"}, "report-1"),
+    "a registered report": (REPORT, {"status": "registered"}, "report-1"),
     "a report without model": (REPORT, {"extension": None}, "report-2"),
     "a cancelled report with a model": (REPORT, {"status": "cancelled"}, "report-3"),
     "a report without label": (REPORT, {"meta": {"versionId": "1"}}, "meta.security: Missing"),
@@ -303,7 +303,7 @@ BROKEN_RESULTS: Mapping[str, tuple[str, dict[str, Any], str]] = {
     "a report with a performer": (REPORT, {"performer": [{"display": "x"}]}, "performer"),
     "a report on nothing": (REPORT, {"result": None}, "result: Missing"),
     "an order": (PROPOSAL, {"intent": "order"}, "intent: Value did not match"),
-    "an active proposal": (PROPOSAL, {"status": "active"}, "status: Value did not match"),
+    "a completed proposal": (PROPOSAL, {"status": "completed"}, "proposal-2"),
     "a proposal by a person": (
         PROPOSAL,
         {"requester": {"reference": "Practitioner/1"}},

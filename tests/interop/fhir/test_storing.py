@@ -428,3 +428,15 @@ def test_pages_of_named_origins_only_may_call() -> None:
         assert (
             "access-control-allow-origin" not in send(service, "GET", "Patient", Origin="https://ehr.example").headers
         )
+
+
+def test_a_create_with_a_search_in_its_url_is_refused_because_it_would_make_a_duplicate(service: Service) -> None:
+    response = send(service, "POST", f"Patient?{CONDITION}", IDENTIFIED)
+    assert response.status_code == 400
+    assert "If-None-Exist" in issue(response)["details"]["text"]
+    assert send(service, "POST", "Patient?_format=json", IDENTIFIED).status_code == 201
+
+
+def test_an_empty_object_in_a_list_is_refused(service: Service) -> None:
+    response = send(service, "POST", "Patient", b'{"resourceType":"Patient","name":[{}]}')
+    assert (response.status_code, issue(response)["expression"]) == (422, ["Patient.name[0]"])

@@ -1,0 +1,157 @@
+"""What the databases do for each kind of search: the statements that are really run, as `EXPLAIN` shows them.
+
+A search is indexed when it enters every table by an index: with bounds on more than the type of the resource and the
+name of the parameter, or in the order of the index, up to the end of the page. What is looked up for each row that it
+comes by is looked up by its id, or by the value that refers to it.
+"""
+
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, event
+
+from audit import search as searching
+from audit.store import Store, open_store
+from audit.unit_of_work import SqlReader
+from audit.upgrade import upgrade
+from tests.audit.conftest import create_database
+from tests.bench.search import SEARCHES, WALKS, Stock, ask, load, path_of
+
+STOCK = Stock(21)
+EVERY_SEARCH = {**SEARCHES, **WALKS}
+RUN = 1
+FINDABLE = {"documents", "document_index", "document_ranges"}
+
+# What enters a table in SQLite's plans: `SEARCH t USING COVERING INDEX i (a=? AND b>?)`, `SCAN t`.
+_SQLITE_ENTRY = re.compile(
+    r"(?:SEARCH|SCAN) (?P<table>[a-z_]+?)(?:_\d+)?(?: USING (?P<index>.*?)(?: \((?P<bounds>.*)\))?)?$"
+)
+_SQLITE_BOUND = re.compile(r"(\w+)\)?([=<>])")
+_LITERAL = re.compile(r"'[^']*'")
+_POSTGRESQL_BOUND = re.compile(r"\(?(?:ROW\()?\(?(\w+)(?:, \w+\))?\)? (=|<|>|<=|>=) ")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """How a plan comes into a table. bounds: (column, operator). inner: again for each row of something else."""
+
+    table: str
+    index: str | None
+    bounds: frozenset[tuple[str, str]]
+    inner: bool
+
+    def is_indexed(self, *, is_walk: bool) -> bool:
+        """is_walk: it may go along an index, because it stops at the end of the page and nothing is sorted."""
+        if self.index is None or "AUTOMATIC" in self.index:
+            return False
+        if self.inner:
+            return bool(self.bounds & {("id", "="), ("value", "=")})
+        return is_walk or any(column not in ("type", "name") for column, _ in self.bounds)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Of one statement."""
+
+    statement: str
+    entries: tuple[Entry, ...]
+    sorts: bool
+    text: str
+
+    @property
+    def is_indexed(self) -> bool:
+        is_walk = "LIMIT" in self.statement and not self.sorts
+        return all(entry.is_indexed(is_walk=is_walk) for entry in self.entries)
+
+
+def plan_of(connection: Connection, statement: str, values: Any) -> Plan:
+    if connection.dialect.name == "sqlite":
+        rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values).all()
+        return sqlite_plan(statement, [(row[0], row[1], row[3]) for row in rows])
+    (shown,) = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", values).scalar_one()
+    nodes = list(postgresql_nodes(shown["Plan"], inner=False))
+    sorts = any("Sort" in node["Node Type"] for node, _ in nodes)
+    entries = tuple(postgresql_entry(node, inner=inner) for node, inner in nodes if "Relation Name" in node)
+    return Plan(statement, entries, sorts, str(shown))
+
+
+def sqlite_plan(statement: str, rows: Sequence[tuple[int, int, str]]) -> Plan:
+    """rows: (id, id of the row that it is below, text); loops that are nested stand one after the other."""
+    texts = {id: text for id, _, text in rows}
+    entries: list[Entry] = []
+    entered: set[int] = set()
+    for _, above, text in rows:
+        found = _SQLITE_ENTRY.match(text)
+        if found is None:
+            continue
+        inner = above in entered or "CORRELATED" in texts.get(above, "")
+        entered.add(above)
+        if found["table"] in FINDABLE:
+            bounds = frozenset(_SQLITE_BOUND.findall(found["bounds"] or ""))
+            entries.append(Entry(found["table"], found["index"], bounds, inner))
+    shown = "\n".join(text for *_, text in rows)
+    return Plan(statement, tuple(entries), "ORDER BY" in shown, shown)
+
+
+def postgresql_nodes(node: dict[str, Any], *, inner: bool) -> Iterator[tuple[dict[str, Any], bool]]:
+    inner = inner or node.get("Parent Relationship") in ("Inner", "SubPlan")
+    yield node, inner
+    for child in node.get("Plans", ()):
+        yield from postgresql_nodes(child, inner=inner)
+
+
+def postgresql_entry(node: dict[str, Any], *, inner: bool) -> Entry:
+    condition = _LITERAL.sub("?", node.get("Index Cond", ""))
+    bounds = frozenset(_POSTGRESQL_BOUND.findall(condition))
+    return Entry(node["Relation Name"], node.get("Index Name"), bounds, inner)
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def stocked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """A store of each kind with a thousand documents."""
+    if request.param == "sqlite":
+        file = tmp_path_factory.mktemp("plans") / "ecg.sqlite"
+        template: Path = request.getfixturevalue("sqlite_template")
+        shutil.copy(template, file)
+        url = f"sqlite:///{file}"
+    else:
+        url = create_database(request.getfixturevalue("postgresql"))
+        upgrade(url)
+    load(url, STOCK)
+    store = open_store(url, chain_id="plans")
+    yield store
+    store.close()
+
+
+@pytest.fixture(params=[10, 1000], ids=["many", "few"])
+def few(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Of a thousand documents ten are few, so that a broad search is a walk; or all are."""
+    monkeypatch.setattr(searching, "FEW", request.param)
+    return int(request.param)
+
+
+def plans_of(store: Store, path: str) -> list[Plan]:
+    """Of every statement that is run for a path below the base."""
+    ran: list[tuple[str, Any]] = []
+
+    def note(_c: object, _k: object, statement: str, values: Any, _x: object, _m: bool) -> None:
+        ran.append((statement, values))
+
+    with store._engines.reader.connect() as connection, connection.begin():
+        event.listen(connection, "before_cursor_execute", note)
+        ask(SqlReader(connection), path)
+        event.remove(connection, "before_cursor_execute", note)
+        # In the same transaction: the settings that PostgreSQL was given hold to its end.
+        return [plan_of(connection, *one) for one in ran if one[0].startswith("SELECT")]
+
+
+@pytest.mark.parametrize("name", EVERY_SEARCH)
+def test_every_statement_of_a_search_is_answered_by_indexes(stocked: Store, few: int, name: str) -> None:
+    plans = plans_of(stocked, path_of(STOCK, EVERY_SEARCH[name], RUN))
+    assert [entry.table for plan in plans for entry in plan.entries], "no table was entered"
+    assert [f"{plan.statement}\n{plan.text}" for plan in plans if not plan.is_indexed] == []
