@@ -20,10 +20,10 @@ from sqlalchemy import (
     Select,
     Subquery,
     and_,
-    exists,
     false,
     func,
     literal,
+    literal_column,
     not_,
     or_,
     select,
@@ -110,6 +110,12 @@ def _in_its_collation(element: _OfDocument, compiler: SQLCompiler, **options: An
 def is_document(table: FromClause, type: str, id: ColumnElement[str]) -> Condition:
     """Whether a row of `documents` is of the document with this id."""
     return and_(table.c.type == type, table.c.id == _OfDocument(id))
+
+
+def some(*conditions: Condition) -> Condition:
+    """Whether there is such a row. An EXISTS says the same, but PostgreSQL may make a join of it, or a table of all rows
+    that there are of any document."""
+    return select(literal_column("1")).where(*conditions).limit(1).scalar_subquery().is_not(None)
 
 
 def shown(type: str, include_silent: bool) -> list[Condition]:
@@ -203,7 +209,7 @@ def _(criterion: Criterion, type: str, id: ColumnElement[str]) -> Condition:
 def _(criterion: Within, type: str, id: ColumnElement[str]) -> Condition:
     if criterion.name == LAST_UPDATED:
         one = documents.alias()
-        return exists().where(is_document(one, type, id), one.c.is_current, updated(one, criterion))
+        return some(is_document(one, type, id), one.c.is_current, updated(one, criterion))
     rows = document_ranges.alias()
     low, high = Untouched(rows.c.low), Untouched(rows.c.high)
     within = or_(false(), *(_in_interval(rows, low, high, interval) for interval in criterion.alternatives))
@@ -214,7 +220,7 @@ def _(criterion: Within, type: str, id: ColumnElement[str]) -> Condition:
 def _(criterion: Missing, type: str, id: ColumnElement[str]) -> Condition:
     rows = (document_ranges if criterion.ranges else document_index).alias()
     names = [criterion.name] if criterion.ranges else [criterion.name, f"{criterion.name}{BY_IDENTIFIER}"]
-    found: Condition = exists().where(rows.c.type == type, rows.c.id == id, rows.c.name.in_(names))
+    found: Condition = some(rows.c.type == type, rows.c.id == id, rows.c.name.in_(names))
     return not_(found) if criterion.missing else found
 
 
@@ -233,7 +239,7 @@ def _(criterion: LinkedFrom, type: str, id: ColumnElement[str]) -> Condition:
     rows = document_index.alias()
     refers = [rows.c.type == criterion.type, rows.c.name == criterion.name, rows.c.value == literal(f"{type}/") + id]
     inner = [has(each, criterion.type, rows.c.id) for each in criterion.criteria]
-    return exists().where(*refers, _is_shown(criterion.type, rows.c.id), *inner)
+    return some(*refers, _is_shown(criterion.type, rows.c.id), *inner)
 
 
 @has.register
@@ -265,11 +271,11 @@ def _is_shown(type: str, id: ColumnElement[str]) -> Condition:
     """Whether what a reference leads to may be told of."""
     target = documents.alias()
     there = [is_document(target, type, id), target.c.is_current]
-    return exists().where(*there, target.c.deleted.is_(False), target.c.silent.is_(False))
+    return some(*there, target.c.deleted.is_(False), target.c.silent.is_(False))
 
 
 def _row(rows: FromClause, type: str, id: ColumnElement[str], name: str, condition: Condition) -> Condition:
-    return exists().where(rows.c.type == type, rows.c.id == id, rows.c.name == name, condition)
+    return some(rows.c.type == type, rows.c.id == id, rows.c.name == name, condition)
 
 
 def _together(found: list[Select[Any]]) -> Select[Any] | None:

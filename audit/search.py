@@ -24,14 +24,13 @@ from sqlalchemy import (
     Connection,
     FromClause,
     Select,
-    exists,
     func,
     select,
     text,
     tuple_,
 )
 
-from audit.conditions import Condition, InOrder, Untouched, documents_with, has, is_document, shown, updated
+from audit.conditions import Condition, InOrder, Untouched, documents_with, has, is_document, shown, some, updated
 from audit.criteria import (
     ID,
     LAST_UPDATED,
@@ -303,11 +302,11 @@ def _by_range(type: str, order: Order, conditions: list[Condition]) -> list[_Par
     value = rows.c.high if order.descending else rows.c.low
     same = Untouched(other.c.high if order.descending else other.c.low)
     of_this = [other.c.type == type, other.c.id == rows.c.id, other.c.name == order.name]
-    first = ~exists().where(*of_this, same > value if order.descending else same < value)
+    first = ~some(*of_this, same > value if order.descending else same < value)
     source = InOrder(rows, documents, is_document(documents, type, rows.c.id))
     having = select(rows.c.id, value).select_from(source)
     having = having.where(rows.c.type == type, rows.c.name == order.name, first, *conditions)
-    none = ~exists().where(other.c.type == type, other.c.id == _BY_ID, other.c.name == order.name)
+    none = ~some(other.c.type == type, other.c.id == _BY_ID, other.c.name == order.name)
     return [_Part(having, rows.c.id, value), _Part(select(_BY_ID).where(*conditions, none), _BY_ID, None)]
 
 

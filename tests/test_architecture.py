@@ -28,6 +28,8 @@ ABOUT_MORE = {
     "test_architecture.py": "this one",
     "test_docs.py": "docs/ against the code",
     "test_bench.py": "tests/bench, which `make bench` runs",
+    "audit/test_plans.py": "audit/search.py and audit/conditions.py: which indexes a search uses",
+    "interop/fhir/test_searching.py": "interop/fhir/search.py and values.py, through the door",
     "audit/test_contention.py": "two processes on one database",
     "inference/formats/test_read.py": "inference/formats/__init__.py",
 }
@@ -50,6 +52,9 @@ COVERED_BY = {
     "interop/commands/serving.py": "e2e/test_process.py",
     "interop/demo.py": "e2e/test_process.py",
     "interop/fhir/analyzing.py": "interop/fhir/test_operations.py",
+    "interop/fhir/attached.py": "interop/fhir/test_ecg_documents.py",
+    "interop/fhir/derived.py": "interop/fhir/test_ecg_documents.py",
+    "interop/fhir/storing_documents.py": "interop/fhir/test_ecg_documents.py",
     "interop/fhir/answers.py": "interop/fhir/test_preparing.py",
     "interop/fhir/change.py": "interop/fhir/test_transaction.py",
     "interop/fhir/changing.py": "interop/fhir/test_storing.py",

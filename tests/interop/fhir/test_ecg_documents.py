@@ -1,37 +1,45 @@
-"""ECG files in documents, Binaries and the report as PDF, through the door into a real store."""
+"""ECG files in documents, through the door into a real store."""
 
 import base64
 from collections.abc import Iterator
-from datetime import timedelta
-from io import BytesIO
 from typing import Any
 
 import httpx
 import numpy as np
 import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from pypdf import PdfReader
 
 from actions.analysis import Mode
 from audit.records import AuditEvent
 from inference.recording import LEADS
-from tests.fakes import NOW
-from tests.inference.formats.exchange_files import INSTANCE, RECORDED, WRITERS, aecg, dicom, scp
+from tests.inference.formats.exchange_files import RECORDED, WRITERS, aecg, dicom, scp
 from tests.interop.client import BASE
-from tests.interop.service import FHIR_JSON, Service, flat_ecg, observation, real_ecg, running
+from tests.interop.fhir.documents import (
+    ATTACHMENT,
+    BINARY,
+    COUNTS,
+    DICOM,
+    ECG,
+    JSON_PATCH,
+    KINDS,
+    OTHER,
+    PATIENT,
+    UID,
+    document,
+    ecg_of,
+    got,
+    issue,
+    matches,
+    posted,
+    raw_binary,
+    referring,
+    report_of,
+    send,
+    transaction,
+    without_meta,
+)
+from tests.interop.service import FHIR_JSON, Service, flat_ecg, observation, running
 from tests.interop.valid import valid
-
-ECG = real_ecg()
-COUNTS = np.rint(ECG.signal / 0.0025).astype(np.int16)
-DICOM = dicom(COUNTS)
-OTHER = dicom((COUNTS // 2).astype(np.int16))
-PATIENT = {"resourceType": "Patient", "gender": "female", "birthDate": "1952-03-02"}
-KINDS = {"DICOM": "application/dicom", "aECG": "application/xml", "MUSE": "text/xml", "Philips": "application/xml"}
-UID = f"urn:oid:{INSTANCE}"
-ATTACHMENT = "DocumentReference.content[0].attachment"
-JSON_PATCH = "application/json-patch+json"
 
 
 @pytest.fixture
@@ -44,68 +52,6 @@ def service() -> Iterator[Service]:
 def shared() -> Iterator[Service]:
     with running() as started:
         yield started
-
-
-def document(file: bytes = DICOM, kind: str | None = "application/dicom", **changed: Any) -> dict[str, Any]:
-    """A DocumentReference with a file. changed: its members; None takes one away."""
-    attachment = {"contentType": kind, "data": base64.b64encode(file).decode()}
-    return referring({name: value for name, value in attachment.items() if value}, **changed)
-
-
-def referring(attachment: dict[str, Any], **changed: Any) -> dict[str, Any]:
-    whole = {
-        "resourceType": "DocumentReference",
-        "status": "current",
-        "subject": {"reference": "Patient/1"},
-        "content": [{"attachment": attachment}],
-    } | changed
-    return {name: value for name, value in whole.items() if value is not None}
-
-
-def send(service: Service, method: str, path: str, content: Any = None, **headers: str) -> httpx.Response:
-    named = {"Content-Type": FHIR_JSON} | {name.replace("_", "-"): value for name, value in headers.items()}
-    body = content if content is None or isinstance(content, bytes) else orjson.dumps(content)
-    return service.client.request(method, f"/fhir/{path}", content=body, headers=named)
-
-
-def posted(service: Service, content: Any, path: str = "DocumentReference") -> httpx.Response:
-    response = send(service, "POST", path, content)
-    assert response.status_code == 201, response.text
-    return response
-
-
-def report_of(response: httpx.Response) -> str:
-    link: str = response.headers["link"]
-    assert 'rel="related"' in link
-    return link.partition(">")[0].rpartition("/")[2]
-
-
-def got(service: Service, path: str) -> Any:
-    response = send(service, "GET", path)
-    assert response.status_code == 200, response.text
-    return response.json()
-
-
-def matches(service: Service, path: str) -> list[Any]:
-    return [entry["resource"] for entry in got(service, path).get("entry", [])]
-
-
-def ecg_of(service: Service, name: str) -> Any:
-    """The one ECG that was derived from a document."""
-    (found,) = matches(service, f"Observation?derived-from=DocumentReference/{name}")
-    return found
-
-
-def without_meta(resource: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in resource.items() if name not in ("id", "meta")}
-
-
-def issue(response: httpx.Response, status: int) -> tuple[str | None, str]:
-    """The element and the text of a refusal."""
-    assert response.status_code == status, response.text
-    valid("OperationOutcome", response.content)
-    first = response.json()["issue"][0]
-    return first.get("expression", [None])[0], first["details"]["text"]
 
 
 @pytest.mark.parametrize("name", WRITERS)
@@ -399,12 +345,6 @@ def test_what_a_client_derived_from_a_document_is_left_alone(service: Service) -
     assert got(service, f"Observation/{mine}")["status"] == "final"
 
 
-def raw_binary(service: Service, content: bytes, kind: str = "application/dicom", **headers: str) -> str:
-    response = send(service, "POST", "Binary", content, Content_Type=kind, **headers)
-    assert response.status_code == 201, response.text
-    return str(response.json()["id"])
-
-
 @pytest.mark.parametrize("version", ["", "/_history/1"])
 @pytest.mark.parametrize("kind", ["application/dicom", None])
 def test_a_file_in_a_stored_binary_is_analysed(service: Service, version: str, kind: str | None) -> None:
@@ -423,16 +363,6 @@ def test_a_binary_may_be_called_by_its_whole_url_where_that_is_known_to_be_ours(
 NAMES = [f"urn:uuid:{n}0000000-0000-4000-8000-000000000000" for n in range(3)]
 
 
-def transaction(*entries: tuple[str, str, Any], kind: str = "transaction") -> dict[str, Any]:
-    """entries: fullUrl, type, resource."""
-    found = [
-        {"fullUrl": name, "resource": resource, "request": {"method": "POST", "url": type_}}
-        for name, type_, resource in entries
-    ]
-    return {"resourceType": "Bundle", "type": kind, "entry": found}
-
-
-BINARY = {"resourceType": "Binary", "contentType": "application/dicom", "data": base64.b64encode(DICOM).decode()}
 LINKED = referring({"contentType": "application/dicom", "url": NAMES[1]}, subject={"reference": NAMES[2]})
 BUNDLE = transaction(
     (NAMES[0], "DocumentReference", LINKED), (NAMES[1], "Binary", BINARY), (NAMES[2], "Patient", PATIENT)
@@ -494,161 +424,6 @@ def test_a_batch_analyses_each_document(service: Service) -> None:
     found = [entry["response"]["status"] for entry in send(service, "POST", "", sent).json()["entry"]]
     assert found == ["201 Created", "201 Created", "422 Unprocessable Entity"]
     assert service.store.count("DiagnosticReport") == 2
-
-
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
-@given(
-    content=st.binary(max_size=3000),
-    kind=st.sampled_from(["application/octet-stream", "image/png", "text/html; charset=utf-8", "text/plain", "x/y+z"]),
-)
-def test_any_content_comes_back_byte_for_byte_in_its_type(shared: Service, content: bytes, kind: str) -> None:
-    name = raw_binary(shared, content, kind)
-    read = send(shared, "GET", f"Binary/{name}")
-    assert (read.content, read.headers["content-type"], read.headers["etag"]) == (content, kind, 'W/"1"')
-    assert read.headers["x-content-type-options"] == "nosniff"
-    shown = kind in ("image/png", "text/plain")
-    assert read.headers["content-disposition"].startswith("inline" if shown else "attachment")
-    resource = send(shared, "GET", f"Binary/{name}", Accept=FHIR_JSON)
-    valid("Binary", resource.content)
-    assert resource.headers["content-type"] == FHIR_JSON
-    assert base64.b64decode(resource.json().get("data", "")) == content
-
-
-def test_a_binary_resource_is_taken_as_such_and_other_fhir_json_as_content(service: Service) -> None:
-    name = send(service, "POST", "Binary", BINARY).json()["id"]
-    assert send(service, "GET", f"Binary/{name}").content == DICOM
-    other = raw_binary(service, orjson.dumps(PATIENT), FHIR_JSON)
-    assert send(service, "GET", f"Binary/{other}").json() == PATIENT
-    assert send(service, "GET", f"Binary/{other}?_format=json").json()["contentType"] == FHIR_JSON
-
-
-@pytest.mark.parametrize(
-    ("accept", "is_resource"),
-    [
-        ("*/*", False),
-        ("application/dicom", False),
-        ("image/png", False),
-        (FHIR_JSON, True),
-        ("application/json", True),
-        (f"application/dicom, {FHIR_JSON};q=0.5", False),
-        (f"application/dicom;q=0.5, {FHIR_JSON}", True),
-        (f"{FHIR_JSON};q=0, */*", False),
-    ],
-)
-def test_a_binary_is_a_resource_only_for_those_who_ask(shared: Service, accept: str, is_resource: bool) -> None:
-    read = send(shared, "GET", f"Binary/{raw_binary(shared, DICOM)}", Accept=accept)
-    assert (read.content == DICOM) is not is_resource
-    assert ("json" in read.headers["content-type"]) is is_resource
-
-
-def test_a_binary_has_versions_and_conditional_reads(service: Service) -> None:
-    name = raw_binary(service, b"one", "text/plain")
-    second = send(service, "PUT", f"Binary/{name}", b"two", Content_Type="text/plain", If_Match='W/"1"')
-    assert (second.status_code, second.headers["etag"]) == (200, 'W/"2"')
-    assert send(service, "GET", f"Binary/{name}").content == b"two"
-    assert send(service, "GET", f"Binary/{name}/_history/1").content == b"one"
-    assert send(service, "GET", f"Binary/{name}", If_None_Match='W/"2"').status_code == 304
-    assert send(service, "DELETE", f"Binary/{name}").status_code == 204
-    assert send(service, "GET", f"Binary/{name}").status_code == 410
-
-
-@pytest.mark.parametrize(
-    "kind", ["", "nonsense", "multipart/form-data; boundary=x", "application/x-www-form-urlencoded"]
-)
-def test_content_without_a_type_that_says_what_it_is_is_415(service: Service, kind: str) -> None:
-    assert send(service, "POST", "Binary", b"x", Content_Type=kind).status_code == 415
-
-
-def test_a_type_that_no_header_can_carry_reads_as_octets(service: Service) -> None:
-    for kind in ("text/héllo", "пример"):
-        sent = {**BINARY, "contentType": kind}
-        name = send(service, "POST", "Binary", sent).json()["id"]
-        assert send(service, "GET", f"Binary/{name}").headers["content-type"] == "application/octet-stream"
-
-
-def test_broken_json_is_no_binary(service: Service) -> None:
-    assert send(service, "POST", "Binary", b"{").status_code == 400
-
-
-@pytest.mark.parametrize("path", ["Binary", "Binary?_id=1", "Binary/_history", "Binary/1/_history"])
-def test_binaries_are_not_searched_and_have_no_history(service: Service, path: str) -> None:
-    assert send(service, "GET", path).status_code in (404, 405)
-    entry = {"request": {"method": "GET", "url": path}}
-    batch = {"resourceType": "Bundle", "type": "batch", "entry": [entry]}
-    (answer,) = send(service, "POST", "", batch).json()["entry"]
-    assert answer["response"]["status"].startswith("405")
-
-
-def pdf(service: Service, report: str, **headers: str) -> httpx.Response:
-    return send(service, "GET", f"DiagnosticReport/{report}/$pdf", **headers)
-
-
-def words(response: httpx.Response) -> str:
-    assert response.headers["content-type"] == "application/pdf"
-    return " ".join(PdfReader(BytesIO(response.content)).pages[0].extract_text().split())
-
-
-def test_a_report_is_a_page_with_its_conclusion_actions_and_model(service: Service) -> None:
-    report = report_of(posted(service, document()))
-    response = pdf(service, report)
-    text, stored = words(response), got(service, f"DiagnosticReport/{report}")
-    assert " ".join(stored["conclusion"].splitlines()[0].split()) in text
-    assert "Age: 63 years; sex: female" in text
-    assert "Heart rate" in text
-    assert "PRELIMINARY" in text
-    (device,) = [one for one in matches(service, "Device") if one["type"]["text"].startswith("ECG classification")]
-    assert f"Model: {device['deviceName'][0]['name']}" in text
-    for request in matches(service, f"ServiceRequest?reason=DiagnosticReport/{report}"):
-        assert request["code"]["text"] in text
-    assert response.headers["etag"] == 'W/"1"'
-    assert pdf(service, report, If_None_Match='W/"1"').status_code == 304
-    binary = pdf(service, report, Accept=FHIR_JSON)
-    valid("Binary", binary.content)
-    assert base64.b64decode(binary.json()["data"]) == response.content
-
-
-def test_a_page_shows_an_ecg_that_came_as_an_observation(service: Service) -> None:
-    send(service, "PUT", "Patient/1", PATIENT | {"id": "1"})
-    report = report_of(posted(service, observation(ECG), "Observation"))
-    assert "Age: 74 years; sex: female" in words(pdf(service, report))
-
-
-def test_a_withdrawn_report_says_so_and_shows_the_ecg_that_it_was_made_of(service: Service) -> None:
-    clock: Any = service.intake.clock
-    first = posted(service, document())
-    before, name = pdf(service, report_of(first)).content, first.json()["id"]
-    clock.now = NOW + timedelta(minutes=5)
-    second = send(service, "PUT", f"DocumentReference/{name}", document(OTHER, id=name))
-    withdrawn = pdf(service, report_of(first))
-    assert "WITHDRAWN - entered in error" in words(withdrawn)
-    assert withdrawn.headers["etag"] == 'W/"2"'
-    assert drawn(withdrawn.content) == drawn(before)
-    assert drawn(pdf(service, report_of(second)).content) != drawn(before)
-
-
-def drawn(content: bytes) -> list[bytes]:
-    """The lines of the tracing."""
-    stream: Any = PdfReader(BytesIO(content)).pages[0].get_contents()
-    return [line for line in stream.get_data().splitlines() if line.count(b" l") > 100]
-
-
-def test_an_over_read_report_is_a_page_of_its_version(service: Service) -> None:
-    report = report_of(posted(service, document()))
-    current = got(service, f"DiagnosticReport/{report}")
-    read = current | {"status": "final", "resultsInterpreter": [{"reference": "Practitioner/7"}]}
-    assert send(service, "PUT", f"DiagnosticReport/{report}", read).status_code == 200
-    response = pdf(service, report)
-    assert response.headers["etag"] == 'W/"2"'
-    assert "FINAL - read by a clinician" in words(response)
-    assert "version 2" in words(response)
-
-
-def test_no_report_no_page(service: Service) -> None:
-    assert pdf(service, "none").status_code == 404
-    assert pdf(service, "no_id!").status_code == 404
-    report = report_of(posted(service, document()))
-    assert send(service, "POST", f"DiagnosticReport/{report}/$pdf").status_code == 405
-    assert pdf(service, report, Accept="application/fhir+json; fhirVersion=3.0").status_code == 406
 
 
 def test_a_flat_ecg_is_refused_in_words(service: Service) -> None:
