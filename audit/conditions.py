@@ -113,8 +113,8 @@ def is_document(table: FromClause, type: str, id: ColumnElement[str]) -> Conditi
 
 
 def some(*conditions: Condition) -> Condition:
-    """Whether there is such a row. An EXISTS says the same, but PostgreSQL may make a join of it, or a table of all rows
-    that there are of any document."""
+    """Whether there is such a row. EXISTS says the same, but PostgreSQL may make a join of it, or a table of all such
+    rows of any document."""
     return select(literal_column("1")).where(*conditions).limit(1).scalar_subquery().is_not(None)
 
 

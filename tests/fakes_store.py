@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import cast
 
-from audit.criteria import ID, IndexRow, Search
+from audit.criteria import ID, AnyCriterion, Criterion, IndexRow, Row, Search
 from audit.records import (
     AcknowledgementState,
     AnalysisRow,
@@ -78,11 +78,11 @@ class FakeDocuments:
     """Documents by `Type/id`, their rows, which of them are silent, and the claims."""
 
     stored: dict[str, Document] = field(default_factory=dict)
-    index: dict[str, tuple[IndexRow, ...]] = field(default_factory=dict)
+    index: dict[str, tuple[Row, ...]] = field(default_factory=dict)
     silent: set[str] = field(default_factory=set)
     claims: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
 
-    def create(self, document: Document, index: Sequence[IndexRow], *, silent: bool = False) -> None:
+    def create(self, document: Document, index: Sequence[Row], *, silent: bool = False) -> None:
         key = f"{document.type}/{document.id}"
         if key in self.stored:
             raise Duplicate(f"{key} exists")
@@ -91,7 +91,7 @@ class FakeDocuments:
         if silent:
             self.silent.add(key)
 
-    def create_all(self, new: Sequence[tuple[Document, Sequence[IndexRow]]], *, silent: bool = False) -> None:
+    def create_all(self, new: Sequence[tuple[Document, Sequence[Row]]], *, silent: bool = False) -> None:
         for document, index in new:
             self.create(document, index, silent=silent)
 
@@ -107,17 +107,20 @@ class FakeDocuments:
             for key, document in self.stored.items()
             if document.type == search.type
             and (search.include_silent or key not in self.silent)
-            and all(self._meets(key, criterion.name, criterion.alternatives) for criterion in search.criteria)
+            and all(self._meets(key, criterion) for criterion in search.criteria)
         ]
         found.sort(key=lambda document: document.last_updated, reverse=True)
         return Page(documents=tuple(found[: search.count]), total=len(found), next=None)
 
-    def _meets(self, key: str, name: str, alternatives: Sequence[tuple[str | None, str]]) -> bool:
-        rows = [row for row in self.index[key] if row.name == name]
-        if name == ID:
+    def _meets(self, key: str, criterion: AnyCriterion) -> bool:
+        assert isinstance(criterion, Criterion), "the real store knows the others"
+        rows = [row for row in self.index[key] if row.name == criterion.name]
+        if criterion.name == ID:
             rows = [IndexRow(name=ID, value=key.partition("/")[2])]
         return any(
-            row.value == value and system in (None, row.system or "") for row in rows for system, value in alternatives
+            isinstance(row, IndexRow) and row.value == value and system in (None, row.system or "")
+            for row in rows
+            for system, value in criterion.alternatives
         )
 
     def claim(self, scope: str, key: str, owner: str, digest: str) -> tuple[str, str] | None:

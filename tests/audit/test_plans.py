@@ -1,14 +1,15 @@
 """What the databases do for each kind of search: the statements that are really run, as `EXPLAIN` shows them.
 
-A search is indexed when it enters every table by an index: with bounds on more than the type of the resource and the
-name of the parameter, or in the order of the index, up to the end of the page. What is looked up for each row that it
-comes by is looked up by its id, or by the value that refers to it.
+A search is indexed when it enters every table by an index: with bounds on its leading columns, more of them than the
+type of the resource and the name of the parameter, or in the order of the index, up to the end of the page. What is
+looked up for each row that it comes by is looked up by its id, or by the value that refers to it.
 """
 
 import re
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,33 @@ import pytest
 from sqlalchemy import Connection, event
 
 from audit import search as searching
+from audit.schema import metadata
 from audit.store import Store, open_store
 from audit.unit_of_work import SqlReader
 from audit.upgrade import upgrade
 from tests.audit.conftest import create_database
-from tests.bench.search import SEARCHES, WALKS, Stock, ask, load, path_of
+from tests.bench.search import SEARCHES, WALKS, Stock, ask, load, parsed, path_of
 
 STOCK = Stock(21)
 EVERY_SEARCH = {**SEARCHES, **WALKS}
 RUN = 1
 FINDABLE = {"documents", "document_index", "document_ranges"}
+# With so few in all, the documents of the type are fetched and sorted: no criterion leaves less of them.
+ALL = {"all", "all, newest date first", "10 reports, with results"}
+
+# What is known to read the whole type: the order that is asked for leads the database to the wrong index.
+_BY_TIME = "audit.documents: the versions of one document are looked for by the time of all"
+_BY_ID = "audit.included: what refers to a page is looked for by the ids of all"
+NOT_YET = {
+    ("sqlite", "history of one"): _BY_TIME,
+    ("sqlite", "10 measurements, with their reports"): _BY_ID,
+    ("postgresql", "10 measurements, with their reports"): _BY_ID,
+}
+INDEX_COLUMNS = {
+    str(index.name): [column.name for column in index.columns]
+    for table in map(metadata.tables.__getitem__, FINDABLE)
+    for index in (table.primary_key, *table.indexes)
+}
 
 # What enters a table in SQLite's plans: `SEARCH t USING COVERING INDEX i (a=? AND b>?)`, `SCAN t`.
 _SQLITE_ENTRY = re.compile(
@@ -66,7 +84,7 @@ class Plan:
     @property
     def is_indexed(self) -> bool:
         is_walk = "LIMIT" in self.statement and not self.sorts
-        return all(entry.is_indexed(is_walk=is_walk) for entry in self.entries)
+        return bool(self.entries) and all(entry.is_indexed(is_walk=is_walk) for entry in self.entries)
 
 
 def plan_of(connection: Connection, statement: str, values: Any) -> Plan:
@@ -82,7 +100,7 @@ def plan_of(connection: Connection, statement: str, values: Any) -> Plan:
 
 def sqlite_plan(statement: str, rows: Sequence[tuple[int, int, str]]) -> Plan:
     """rows: (id, id of the row that it is below, text); loops that are nested stand one after the other."""
-    texts = {id: text for id, _, text in rows}
+    texts = {row: text for row, _, text in rows}
     entries: list[Entry] = []
     entered: set[int] = set()
     for _, above, text in rows:
@@ -106,9 +124,13 @@ def postgresql_nodes(node: dict[str, Any], *, inner: bool) -> Iterator[tuple[dic
 
 
 def postgresql_entry(node: dict[str, Any], *, inner: bool) -> Entry:
+    """The condition also names columns that follow an unbounded one: those only filter what the index is read for."""
     condition = _LITERAL.sub("?", node.get("Index Cond", ""))
-    bounds = frozenset(_POSTGRESQL_BOUND.findall(condition))
-    return Entry(node["Relation Name"], node.get("Index Name"), bounds, inner)
+    bounds = dict(_POSTGRESQL_BOUND.findall(condition))
+    leading = takewhile(bounds.__contains__, INDEX_COLUMNS.get(node.get("Index Name", ""), ()))
+    return Entry(
+        node["Relation Name"], node.get("Index Name"), frozenset((name, bounds[name]) for name in leading), inner
+    )
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -151,7 +173,48 @@ def plans_of(store: Store, path: str) -> list[Plan]:
 
 
 @pytest.mark.parametrize("name", EVERY_SEARCH)
-def test_every_statement_of_a_search_is_answered_by_indexes(stocked: Store, few: int, name: str) -> None:
+def test_every_statement_of_a_search_is_answered_by_indexes(
+    stocked: Store, few: int, name: str, request: pytest.FixtureRequest
+) -> None:
+    if few > STOCK.patients and name in ALL:
+        pytest.skip("all are few")
+    if (kind_of(stocked), name) in NOT_YET:
+        request.applymarker(pytest.mark.xfail(reason=NOT_YET[kind_of(stocked), name], strict=True))
     plans = plans_of(stocked, path_of(STOCK, EVERY_SEARCH[name], RUN))
-    assert [entry.table for plan in plans for entry in plan.entries], "no table was entered"
+    assert plans
     assert [f"{plan.statement}\n{plan.text}" for plan in plans if not plan.is_indexed] == []
+
+
+def kind_of(store: Store) -> str:
+    return store._engines.reader.dialect.name
+
+
+UNINDEXED = {
+    "another column": "SELECT id FROM documents WHERE silent LIMIT 5",
+    "all of a type": "SELECT id FROM documents WHERE type = 'Observation'",
+    "all of a type, sorted": "SELECT id FROM documents WHERE type = 'Observation' ORDER BY version LIMIT 5",
+    "all of a name": "SELECT id FROM document_ranges WHERE type = 'Observation' AND name = 'date'",
+    "a value without its name": "SELECT name FROM document_index WHERE type = 'Observation' AND value = 'final'",
+    "a bound for each row": "SELECT type FROM document_index a WHERE type = 'Patient' AND id = '1' AND NOT EXISTS "
+    "(SELECT * FROM documents b WHERE b.type = a.type AND b.id < a.id)",
+}
+
+
+@pytest.mark.parametrize("statement", UNINDEXED.values(), ids=UNINDEXED)
+def test_a_statement_that_no_index_answers_is_recognised(stocked: Store, statement: str) -> None:
+    with stocked._engines.reader.connect() as connection, connection.begin():
+        if connection.dialect.name == "postgresql":
+            connection.execute(searching._AS_WRITTEN)
+        plan = plan_of(connection, statement, ())
+    assert not plan.is_indexed, plan.text
+
+
+def test_two_bounds_on_the_time_of_storing_hold_together(stocked: Store, few: int) -> None:
+    path = path_of(STOCK, SEARCHES["stored on one day"], RUN)
+    day = STOCK.asked(RUN)["day"]
+    stored = [one.document for one in STOCK.documents() if f"{one.document.last_updated:%Y-%m-%d}" == day]
+    wanted = sorted((each.id for each in stored if each.type == "Observation"), reverse=True)
+    with stocked.reader() as reader:
+        found = reader.documents.search(replace(parsed(path), count=len(wanted)))
+    assert [each.id for each in found.documents] == wanted
+    assert found.next is None

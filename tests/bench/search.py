@@ -249,7 +249,7 @@ SEARCHES: Mapping[str, str] = {
     "code, newest date first": "Observation?code=http://loinc.org|8634-8&_sort=-date",
     "code, a page in the middle by date": "Observation?code=http://loinc.org|8634-8&_sort=-date&_cursor=middle",
     "code and status": "Observation?code=http://loinc.org|8867-4&status=preliminary",
-    "code and value": "Observation?code=http://loinc.org|76634-5&value-quantity=gt500||ms",
+    "code and value": "Observation?code=http://loinc.org|76634-5&value-quantity=gt440||ms",
     "10 ECGs": "Observation?code=http://loinc.org|11524-6&_count=10",
     "recorded on one day": "Observation?date={day}",
     "stored on one day": "Observation?_lastUpdated=ge{day}&_lastUpdated=lt{following}",
@@ -272,6 +272,7 @@ WALKS: Mapping[str, str] = {
     "code, in the older half": "Observation?code=http://loinc.org|8867-4&date=lt{half}",
     "recorded on one day, by both its ends": "Observation?date=ge{day}&date=lt{following}",
     "code and a value that one in 20 has": "Observation?code=http://loinc.org|8867-4&value-quantity=gt100||/min",
+    "code and a value that one in 250 has": "Observation?code=http://loinc.org|76634-5&value-quantity=gt500||ms",
     "code and a value that one in 2000 has": "Observation?code=http://loinc.org|8867-4&value-quantity=gt125||/min",
     "code and a status that none has": "Observation?code=http://loinc.org|8867-4&status=final",
 }

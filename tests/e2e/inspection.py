@@ -13,14 +13,17 @@ import orjson
 from sqlalchemy import Connection, select
 
 from audit.columns import as_key
+from audit.criteria import Row
 from audit.engine import connect
 from audit.packed import decompressed
 from audit.records import AuditEvent, ProcessingState
-from audit.schema import analyses, audit_entries, claims, document_index, documents, inbox, outbox
+from audit.schema import analyses, audit_entries, claims, document_index, document_ranges, documents, inbox, outbox
 from audit.store import open_store
 from interop.resources.index import index_rows
 from tests.e2e.traffic import Kind, Ledger
 
+# What a row of an index says, in text or as a range.
+ROW = ("name", "value", "low", "high", "code", "system")
 ANALYSED = (AuditEvent.ECG_ANALYSED, AuditEvent.ECG_UNINTERPRETABLE)
 
 
@@ -77,16 +80,17 @@ class Inspection:
         keys = connection.execute(select(documents.c.type, documents.c.id, documents.c.version)).all()
         _once(found, "document", ((row.type, row.id) for row in keys))
         new = {(row.type, row.id) for row in keys} - set(self._seen)
-        rows: defaultdict[tuple[str, str], set[tuple[str, str, str]]] = defaultdict(set)
-        for row in connection.execute(select(document_index)):
-            if (row.type, row.id) in new:
-                rows[row.type, row.id].add((row.name, row.value, row.system))
-            elif (row.type, row.id) not in self._seen:
-                found.half.append(f"index rows without {row.type}/{row.id}")
+        rows: defaultdict[tuple[str, str], set[tuple[Any, ...]]] = defaultdict(set)
+        for table in (document_index, document_ranges):
+            for row in connection.execute(select(table)):
+                if (row.type, row.id) in new:
+                    rows[row.type, row.id].add(tuple(row._mapping[name] for name in ROW if name in row._mapping))
+                elif (row.type, row.id) not in self._seen:
+                    found.half.append(f"index rows without {row.type}/{row.id}")
         for key in new:
             one = select(documents.c.content).where(documents.c.type == key[0], documents.c.id == key[1])
             resource = orjson.loads(decompressed(connection.execute(one).scalar_one()))
-            wanted = {(row.name, as_key(row.value), as_key(row.system or "")) for row in index_rows(resource)}
+            wanted = {tuple(_stored(row, name) for name in ROW if hasattr(row, name)) for row in index_rows(resource)}
             if rows[key] != wanted:
                 found.half.append(f"{key[0]}/{key[1]} has other index rows than its content says")
             self._seen[key] = resource
@@ -127,6 +131,12 @@ class Inspection:
 
     def _of(self, wanted: str) -> Iterator[dict[str, Any]]:
         return (resource for key, resource in self._seen.items() if key[0] == wanted)
+
+
+def _stored(row: Row, name: str) -> object:
+    """A part of an index row as the store keeps it."""
+    value = getattr(row, name)
+    return value if isinstance(value, float) else as_key(value or "")
 
 
 def _results(report: dict[str, Any]) -> list[str]:
