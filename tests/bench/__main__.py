@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from inference.artifact import find_model
-from tests.bench import doors, forward, machine, parsing, search, streams
+from tests.bench import bundles, doors, forward, machine, parsing, search, streams
 from tests.bench.figures import Table
 from tests.bench.load import Clients
 from tests.bench.report import conditions, markdown, show, write
@@ -19,6 +19,7 @@ Section = Callable[[Clients, Sizes], Iterable[Table]]
 SECTIONS: dict[str, Section] = {
     "machine": lambda _, sizes: (machine.measure(sizes),),
     "doors": doors.measure,
+    "bundles": bundles.measure,
     "sustained": lambda clients, sizes: (streams.sustained(clients, sizes.sustained),),
     "intake": lambda clients, sizes: (streams.intake(clients, sizes.intake),),
     "parsing": lambda _, sizes: parsing.measure(sizes),

@@ -70,7 +70,7 @@ def measure(clients: Clients, sizes: Sizes) -> tuple[Table, ...]:
         start = _start(sorted([*starts, service.start_seconds]))
         memory = _memory(clients, service, sizes.every_door)
         doors, stages = _latencies(clients, service, sizes)
-        after = _memory_now(service, "memory after all of this (RSS)")
+        after = memory_now(service, "memory after all of this (RSS)")
     return Table("Process", (start, *memory, after), "value"), Table("Doors", tuple(doors)), *stages
 
 
@@ -86,14 +86,15 @@ def _start(seconds: list[float]) -> Row:
 
 
 def _memory(clients: Clients, service: Service, requests: int) -> tuple[Row, ...]:
-    fresh = _memory_now(service, "memory when ready (RSS)")
+    fresh = memory_now(service, "memory when ready (RSS)")
     loads = [make(service, requests) for make, _ in DOORS.values()]
     failures = sum(clients.run(service, load).failures for load in loads)
-    used = _memory_now(service, f"memory after {requests} requests on every door (RSS)")
+    used = memory_now(service, f"memory after {requests} requests on every door (RSS)")
     return fresh, replace(used, budgets=(Budget("p50", 350.0),), failures=failures)
 
 
-def _memory_now(service: Service, what: str) -> Row:
+def memory_now(service: Service, what: str) -> Row:
+    """What the process takes."""
     resident, proportional = service.memory()
     return Row(what=what, p50=resident, unit="MB", note=f"PSS {proportional:.0f} MB")
 
