@@ -93,13 +93,15 @@ class SqlDocuments:
         """Every version of one document or of all of a type, newest first, deletions too; silent ones are left out of
         the history of a type. Raises SearchInvalid for an unusable cursor."""
         asked = ("history", type, id, since)
-        place = (documents.c.last_updated, documents.c.id, documents.c.version)
+        # The versions of one are in its key; by time they would be looked for among those of all others.
+        by_time = () if id is not None else (documents.c.last_updated, documents.c.id)
+        place = (*by_time, documents.c.version)
         query = select(documents).where(documents.c.type == type)
         query = query.where(documents.c.silent.is_(False) if id is None else documents.c.id == as_key(id))
         if since is not None:
             query = query.where(documents.c.last_updated >= since)
         if after is not None:
-            query = query.where(tuple_(*place) < tuple_(*_version_place(unseal(after, asked))))
+            query = query.where(tuple_(*place) < tuple_(*_version_place(unseal(after, asked))[-len(place) :]))
         ordered = query.order_by(*(column.desc() for column in place)).limit(count + 1)
         rows = self._connection.execute(ordered).all()
         shown = rows[:count]
