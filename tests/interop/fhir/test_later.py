@@ -1,7 +1,7 @@
 """What is answered later, on one event loop that lives long enough."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import httpx
@@ -10,18 +10,12 @@ import pytest
 
 from inference.errors import StorageUnavailable
 from tests.interop.client import BASE
-from tests.interop.service import FHIR_JSON, Service, flat_ecg, observation, real_ecg, running
+from tests.interop.service import FHIR_JSON, Service, flat_ecg, observation, real_ecg
 from tests.interop.valid import valid
 
 T = TypeVar("T")
 ECG = observation(real_ecg())
 HEADERS = {"Content-Type": FHIR_JSON, "Prefer": "respond-async"}
-
-
-@pytest.fixture
-def service() -> Iterator[Service]:
-    with running() as started:
-        yield started
 
 
 def within(service: Service, work: Callable[[httpx.AsyncClient], Awaitable[T]]) -> T:

@@ -1,6 +1,5 @@
 """Operations and our own definitions through the door."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -10,18 +9,12 @@ import pytest
 from audit.records import AuditEvent
 from interop.fhir import definitions
 from tests.interop.client import BASE
-from tests.interop.service import FHIR_JSON, Service, flat_ecg, observation, real_ecg, running
+from tests.interop.service import FHIR_JSON, Service, flat_ecg, observation, real_ecg
 from tests.interop.valid import valid
 
 ECG = real_ecg()
 PATIENT = {"resourceType": "Patient", "gender": "female", "birthDate": "1952-03-02"}
 IDENTIFIED = PATIENT | {"identifier": [{"system": "urn:h", "value": "47|11"}]}
-
-
-@pytest.fixture
-def service() -> Iterator[Service]:
-    with running() as started:
-        yield started
 
 
 def post(service: Service, path: str, content: Any) -> httpx.Response:

@@ -26,12 +26,6 @@ from tests.interop.service import FHIR_JSON, Service, observation, running
 from tests.interop.valid import valid
 
 
-@pytest.fixture
-def service() -> Iterator[Service]:
-    with running() as started:
-        yield started
-
-
 @pytest.fixture(scope="module")
 def shared() -> Iterator[Service]:
     with running() as started:

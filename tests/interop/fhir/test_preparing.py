@@ -1,5 +1,5 @@
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,12 +19,6 @@ from tests.interop.valid import valid
 
 ECG = real_ecg()
 CONTENT = observation(ECG)
-
-
-@pytest.fixture
-def service() -> Iterator[Service]:
-    with running() as started:
-        yield started
 
 
 def post(service: Service, content: bytes = CONTENT, **headers: str) -> httpx.Response:

@@ -1,7 +1,6 @@
 """Create, update, patch and delete through the door, into a real store."""
 
 import gzip
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -17,12 +16,6 @@ from tests.interop.valid import valid
 ECG = real_ecg()
 PATIENT = b'{"resourceType":"Patient","gender":"female","birthDate":"1952-03-02","multipleBirthInteger":2}'
 JSON_PATCH = "application/json-patch+json"
-
-
-@pytest.fixture
-def service() -> Iterator[Service]:
-    with running() as started:
-        yield started
 
 
 def send(service: Service, method: str, path: str, content: bytes | None = None, **headers: str) -> httpx.Response:

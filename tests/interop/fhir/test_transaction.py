@@ -1,6 +1,6 @@
 """Batches and transactions through the door."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -9,19 +9,13 @@ import orjson
 import pytest
 
 from tests.interop.client import BASE
-from tests.interop.service import FHIR_JSON, Service, flat_ecg, observation, real_ecg, running
+from tests.interop.service import FHIR_JSON, Service, flat_ecg, observation, real_ecg
 from tests.interop.valid import valid
 
 ECG = real_ecg()
 PATIENT = {"resourceType": "Patient", "gender": "female", "birthDate": "1952-03-02"}
 REPORT = {"resourceType": "DiagnosticReport"}
 IDENTIFIED = PATIENT | {"identifier": [{"system": "urn:h", "value": "4711"}]}
-
-
-@pytest.fixture
-def service() -> Iterator[Service]:
-    with running() as started:
-        yield started
 
 
 def entry(method: str, url: str, resource: Any = None, name: str | None = None, **request: str) -> dict[str, Any]:
