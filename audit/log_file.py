@@ -10,7 +10,7 @@ import os
 import shutil
 from pathlib import Path
 
-# What two seconds at 70 ECGs leave: the time between two checkpoints.
+# What one second at 70 ECGs leaves: the time between two checkpoints.
 LOG_BYTES = 64 * 1024 * 1024
 # On a disk with less room than this many logs (512 MB, twice what readiness asks for), the room is left to what has to
 # be stored, and a full disk is noticed by the next commit instead of the one that has used the reserve up.

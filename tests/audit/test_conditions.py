@@ -250,7 +250,7 @@ def put(store: Store, stock: Sequence[Stored]) -> None:
             uow.documents.create(document, one.rows, silent=one.silent)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(stock=stocks(), data=st.data())
 def test_a_search_finds_what_looking_at_each_document_finds(
     migrated_url: str, store: Store, few: int, stock: list[Stored], data: st.DataObject

@@ -17,7 +17,7 @@ from tests.interop.valid import valid
 
 __all__ = ["door"]
 
-EXAMPLES = 25
+EXAMPLES = 12
 # The same mutants each time; a service on a busy machine may take its time.
 FIXED = settings(derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
 
