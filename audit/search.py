@@ -53,9 +53,9 @@ from audit.times import at_microseconds, microseconds
 FEW = 1000
 # A criterion that no more meet is taken without counting the others.
 ENOUGH = 50
-# So many times FEW documents are followed to those that they are linked with; of more it is not known how many.
+# So many times FEW documents are followed to those that they are linked with; of more nobody counts where they lead.
 FOLLOWED = 2
-# Two times between bounds are as many intervals as both have multiplied.
+# Of several bounds on one time each combination is an interval: of more the further bounds only test what is found.
 MAX_INTERVALS = 16
 
 # PostgreSQL follows the joins as they are written, along indexes: what is counted here it could only guess.
@@ -123,7 +123,7 @@ def _lead(connection: Connection, search: Search) -> _Lead:
                 break
     if found:
         return min(found, key=lambda lead: (lead.number, not _is_of_one_value(lead.criterion)))
-    every = select(_BY_ID).where(documents.c.type == search.type, documents.c.is_current)
+    every = select(_BY_ID).where(documents.c.type == search.type)  # earlier versions too, so that an index says it
     return _Lead(None, _up_to(FEW, connection, every))
 
 
@@ -135,7 +135,7 @@ def _candidates(criteria: Sequence[AnyCriterion]) -> list[AnyCriterion]:
 
 
 def _both(one: Within, other: Within) -> Within:
-    """What meets both, of values that a document has one of; the first alone where that were too many intervals."""
+    """What meets both, of a value that a document has one of; the first alone where those were too many intervals."""
     if len(one.alternatives) * len(other.alternatives) > MAX_INTERVALS:
         return one
     return Within(
