@@ -152,7 +152,8 @@ def _(criterion: Within, type: str) -> Select[Any] | None:
         return _together([select(documents.c.id).where(*current, time) for time in times])
     rows = document_ranges.alias()
     of_name = [rows.c.type == type, rows.c.name == criterion.name]
-    return _together([select(rows.c.id).where(*of_name, _found_in(rows, each)) for each in criterion.alternatives])
+    ways = [way for each in criterion.alternatives for way in _found_in(rows, each, criterion.span)]
+    return _together([select(rows.c.id).where(*of_name, way) for way in ways])
 
 
 @documents_with.register
@@ -309,10 +310,19 @@ def _begins(rows: FromClause, beginning: str) -> Condition:
     return func.substr(rows.c.value, 1, len(beginning)) == beginning
 
 
-def _found_in(rows: FromClause, interval: Interval) -> Condition:
-    """To be found by an index. One that ends in time has begun in time, which bounds the walk on both sides."""
-    ends = rows.c.low <= interval.to if interval.from_ is not None and interval.to is not None else true()
-    return and_(_in_interval(rows, rows.c.low, rows.c.high, interval), ends)
+def _found_in(rows: FromClause, interval: Interval, span: float) -> list[Condition]:
+    """To be found by an index, in one way or two. What ends in time has begun in time; what ends later than that has
+    begun no longer before than its span, unless it is wide."""
+    exact = _in_interval(rows, rows.c.low, rows.c.high, interval)
+    ends = rows.c.low <= interval.to if interval.to is not None else true()
+    if interval.after is None or interval.from_ is not None:
+        return [and_(exact, ends)]
+    begins = rows.c.low >= interval.after - span
+    narrow = and_(
+        _in_interval(rows, rows.c.low, Untouched(rows.c.high), interval), ends, begins, Untouched(rows.c.wide) == 0
+    )
+    wide = and_(_in_interval(rows, Untouched(rows.c.low), rows.c.high, interval), rows.c.wide == literal_column("1"))
+    return [narrow, wide]
 
 
 def _in_interval(rows: FromClause, low: ColumnElement[Any], high: ColumnElement[Any], interval: Interval) -> Condition:

@@ -29,11 +29,13 @@ class IndexRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RangeRow:
-    """One searchable range [low, high) of a document. code, system: of a quantity's unit."""
+    """One searchable range [low, high) of a document. wide: it is longer than most of its kind, which are looked for
+    by where they begin. code, system: of a quantity's unit."""
 
     name: str
     low: float
     high: float
+    wide: bool = False
     code: str | None = None
     system: str | None = None
 
@@ -67,10 +69,13 @@ class Interval:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Within:
-    """A document has a range in one of the intervals. name may be `LAST_UPDATED`."""
+    """A document has a range in one of the intervals. name may be `LAST_UPDATED`. span: the length of ranges that are
+    not wide. single: a document has one range of the name, so that two of these can be met by one row only."""
 
     name: str
     alternatives: tuple[Interval, ...]
+    span: float = 0.0
+    single: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,8 +118,8 @@ AnyCriterion: TypeAlias = Criterion | Within | Missing | Linked | LinkedFrom | A
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """Sort by this name: `ID`, `LAST_UPDATED` or that of rows. Of several values the least counts, the greatest when
-    descending; documents without one come last."""
+    """Sort by this name: `ID`, `LAST_UPDATED` or that of rows, ranges by where they begin. Of several values the least
+    counts, the greatest when descending; documents without one come last."""
 
     name: str
     descending: bool = False

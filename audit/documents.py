@@ -231,6 +231,8 @@ def _index_rows(document: Document, index: Sequence[Row]) -> list[dict[str, str]
 
 def _range_rows(document: Document, index: Sequence[Row]) -> list[dict[str, Any]]:
     ranges = [row for row in index if isinstance(row, RangeRow)]
-    distinct = {(row.name, row.low, row.high, as_key(row.code or ""), as_key(row.system or "")) for row in ranges}
-    names = ("name", "low", "high", "code", "system")
+    distinct = {
+        (row.name, row.low, row.high, as_key(row.code or ""), as_key(row.system or ""), int(row.wide)) for row in ranges
+    }
+    names = ("name", "low", "high", "code", "system", "wide")
     return [{"type": document.type, "id": document.id, **dict(zip(names, row, strict=True))} for row in distinct]

@@ -30,6 +30,7 @@ from audit.records import ProcessingState
 # The newest migration; together they make just these tables.
 REVISION = "0004"
 
+WIDE = "wide = 1"
 OPEN = f"processing = '{ProcessingState.RECEIVED}'"
 
 metadata = MetaData(
@@ -104,8 +105,12 @@ document_ranges = Table(
     Column("high", Float, primary_key=True),
     Column("code", Key, primary_key=True),
     Column("system", Key, primary_key=True),
+    Column("wide", Integer, nullable=False),
     Index("ix_document_ranges_type_name_low_id", "type", "name", "low", "id"),
-    Index("ix_document_ranges_type_name_high_id", "type", "name", "high", "id"),
+    # Where most begin tells where they end; these few are looked for by their ends.
+    Index(
+        "ix_document_ranges_wide", "type", "name", "high", "id", sqlite_where=text(WIDE), postgresql_where=text(WIDE)
+    ),
     sqlite_with_rowid=False,
 )
 

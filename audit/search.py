@@ -16,7 +16,6 @@ also carries a digest of the search: with another search its place would mean no
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import reduce
 from typing import Any
 
 from sqlalchemy import (
@@ -128,18 +127,23 @@ def _lead(connection: Connection, search: Search) -> _Lead:
 
 
 def _candidates(criteria: Sequence[AnyCriterion]) -> list[AnyCriterion]:
-    """The criteria; those on the time of storing as one, which alone would each leave half of all documents."""
-    times = [each for each in criteria if isinstance(each, Within) and each.name == LAST_UPDATED]
-    others: list[AnyCriterion] = [each for each in criteria if each not in times]
-    return [*others, reduce(_both, times)] if times else others
+    """The criteria; those on one time as one: of `ge` and `lt` each alone would leave half of all documents."""
+    found: dict[str, Within] = {}
+    others: list[AnyCriterion] = []
+    for each in criteria:
+        if isinstance(each, Within) and (each.single or each.name == LAST_UPDATED):
+            found[each.name] = _both(found[each.name], each) if each.name in found else each
+        else:
+            others.append(each)
+    return [*others, *found.values()]
 
 
 def _both(one: Within, other: Within) -> Within:
     """What meets both, of a value that a document has one of; the first alone where those were too many intervals."""
     if len(one.alternatives) * len(other.alternatives) > MAX_INTERVALS:
         return one
-    return Within(
-        name=one.name,
+    return replace(
+        one,
         alternatives=tuple(
             Interval(
                 from_=_bound(max, a.from_, b.from_),
@@ -237,7 +241,7 @@ def _key(order: Order, type: str) -> ColumnElement[Any]:
     if order.name == LAST_UPDATED:
         return documents.c.last_updated
     rows = (document_ranges if order.ranges else document_index).alias()
-    value = Untouched(rows.c.value if not order.ranges else rows.c.high if order.descending else rows.c.low)
+    value = Untouched(rows.c.low if order.ranges else rows.c.value)
     extreme = func.max(value) if order.descending else func.min(value)
     found = select(extreme).where(rows.c.type == type, rows.c.id == _BY_ID, rows.c.name == order.name)
     return found.scalar_subquery()
@@ -299,8 +303,7 @@ def _is_of_one_value(criterion: AnyCriterion | None) -> bool:
 def _by_range(type: str, order: Order, conditions: list[Condition]) -> list[_Part]:
     """Along the rows of the name, of each document the first; then the documents that have none."""
     rows, other = document_ranges.alias(), document_ranges.alias()
-    value = rows.c.high if order.descending else rows.c.low
-    same = Untouched(other.c.high if order.descending else other.c.low)
+    value, same = rows.c.low, Untouched(other.c.low)
     of_this = [other.c.type == type, other.c.id == rows.c.id, other.c.name == order.name]
     first = ~some(*of_this, same > value if order.descending else same < value)
     source = InOrder(rows, documents, is_document(documents, type, rows.c.id))

@@ -115,9 +115,9 @@ def _strings(asked: Asked, alternatives: list[str]) -> Criterion:
 
 def _dates(asked: Asked, alternatives: list[str]) -> Within:
     _only(asked, "")
-    return Within(
-        name=asked.found.row_name, alternatives=tuple(each for part in alternatives for each in _date(asked, part))
-    )
+    found = tuple(each for part in alternatives for each in _date(asked, part))
+    # Each date that is served is there once.
+    return Within(name=asked.found.row_name, alternatives=found, span=Kind.DATE.span, single=True)
 
 
 def _date(asked: Asked, part: str) -> tuple[Interval, ...]:

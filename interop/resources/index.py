@@ -122,7 +122,7 @@ def _date(name: str, value: Any) -> Iterator[RangeRow]:
         high = _covered(value["end"])[1] if "end" in value else microseconds(LAST)
     else:
         return
-    yield RangeRow(name=name, low=low, high=high)
+    yield RangeRow(name=name, low=low, high=high, wide=high - low > Kind.DATE.span)
 
 
 @lru_cache(maxsize=64)  # the documents of one analysis have two times between them
@@ -138,10 +138,10 @@ def _quantity(name: str, value: Any) -> Iterator[RangeRow]:
         below, above = _BOUNDS.get(value.get("comparator", ""), (False, False))
         number = float(value["value"])
         low, high = -_ENDLESS if below else number, _ENDLESS if above else number
-        code, unit = value.get("code"), value.get("unit")
-        yield RangeRow(name=name, low=low, high=high, code=code or unit, system=value.get("system"))
+        code, unit, wide = value.get("code"), value.get("unit"), below or above
+        yield RangeRow(name=name, low=low, high=high, wide=wide, code=code or unit, system=value.get("system"))
         if code and unit and unit != code:
-            yield RangeRow(name=name, low=low, high=high, code=unit)
+            yield RangeRow(name=name, low=low, high=high, wide=wide, code=unit)
 
 
 # No number in a database, infinity is none in JSON, ends later.

@@ -15,7 +15,10 @@ from typing import Any
 import orjson
 
 # To be raised when `interop.resources.index` makes other rows of the same definitions.
-INDEX_REVISION = 1
+INDEX_REVISION = 2
+
+
+DAY = 86_400e6
 
 
 class Kind(StrEnum):
@@ -31,6 +34,11 @@ class Kind(StrEnum):
     def ranges(self) -> bool:
         """Whether its rows are `audit.criteria.RangeRow`s."""
         return self in (Kind.DATE, Kind.QUANTITY)
+
+    @property
+    def span(self) -> float:
+        """The length that a range of this kind has at most, unless it is wide: a day in microseconds, or none."""
+        return DAY if self is Kind.DATE else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

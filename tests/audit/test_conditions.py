@@ -36,6 +36,7 @@ from tests.audit.values import at
 
 TYPES = ("Patient", "Observation")
 IDS = "abcdefgh"
+SPAN = 2.0
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,8 @@ def ranges(draw: Any) -> list[Row]:
     for _ in range(draw(st.integers(0, 2))):
         low = draw(st.integers(0, 6))
         code = draw(st.sampled_from([None, "mV"]))
-        found.append(RangeRow(name="date", low=low, high=low + draw(st.integers(1, 3)), code=code, system=None))
+        length = draw(st.integers(1, 3))
+        found.append(RangeRow(name="date", low=low, high=low + length, wide=length > SPAN, code=code, system=None))
     return found
 
 
@@ -101,7 +103,9 @@ def simple() -> st.SearchStrategy[AnyCriterion]:
         name=st.just(ID),
         alternatives=st.lists(st.sampled_from(IDS).map(lambda one: (None, one)), max_size=3).map(tuple),
     )
-    within = st.builds(Within, name=st.just("date"), alternatives=st.lists(intervals(), max_size=2).map(tuple))
+    within = st.builds(
+        Within, name=st.just("date"), alternatives=st.lists(intervals(), max_size=2).map(tuple), span=st.just(SPAN)
+    )
     missing = st.builds(Missing, name=st.just("code"), missing=st.booleans()) | st.builds(
         Missing, name=st.just("date"), missing=st.booleans(), ranges=st.just(True)
     )
@@ -202,9 +206,7 @@ def key(one: Stored, order: Order) -> Any:
         return one.updated
     pick = max if order.descending else min
     values: list[Any] = [
-        row.value if isinstance(row, IndexRow) else row.high if order.descending else row.low
-        for row in one.rows
-        if row.name == order.name
+        row.value if isinstance(row, IndexRow) else row.low for row in one.rows if row.name == order.name
     ]
     return pick(values, default=None)
 

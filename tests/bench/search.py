@@ -251,6 +251,7 @@ SEARCHES: Mapping[str, str] = {
     "code and status": "Observation?code=http://loinc.org|8867-4&status=preliminary",
     "code and value": "Observation?code=http://loinc.org|76634-5&value-quantity=gt440||ms",
     "10 ECGs": "Observation?code=http://loinc.org|11524-6&_count=10",
+    "recorded on one day, by both its ends": "Observation?date=ge{day}&date=lt{following}",
     "recorded on one day": "Observation?date={day}",
     "stored on one day": "Observation?_lastUpdated=ge{day}&_lastUpdated=lt{following}",
     "stored since a day": "Observation?_lastUpdated=ge{day}",
@@ -270,7 +271,6 @@ SEARCHES: Mapping[str, str] = {
 # Many documents meet each criterion and few meet both: those of one are tested for the other until the page is full.
 WALKS: Mapping[str, str] = {
     "code, in the older half": "Observation?code=http://loinc.org|8867-4&date=lt{half}",
-    "recorded on one day, by both its ends": "Observation?date=ge{day}&date=lt{following}",
     "code and a value that one in 20 has": "Observation?code=http://loinc.org|8867-4&value-quantity=gt100||/min",
     "code and a value that one in 250 has": "Observation?code=http://loinc.org|76634-5&value-quantity=gt500||ms",
     "code and a value that one in 2000 has": "Observation?code=http://loinc.org|8867-4&value-quantity=gt125||/min",

@@ -28,11 +28,14 @@ def upgrade() -> None:
         *(sa.Column(name, KEY, nullable=False) for name in ("type", "id", "name")),
         *(sa.Column(name, sa.Float(), nullable=False) for name in ("low", "high")),
         *(sa.Column(name, KEY, nullable=False) for name in ("code", "system")),
+        sa.Column("wide", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("type", "id", "name", "low", "high", "code", "system", name="pk_document_ranges"),
         sqlite_with_rowid=False,
     )
     op.create_index("ix_document_ranges_type_name_low_id", "document_ranges", ["type", "name", "low", "id"])
-    op.create_index("ix_document_ranges_type_name_high_id", "document_ranges", ["type", "name", "high", "id"])
+    wide = sa.text("wide = 1")
+    columns = ["type", "name", "high", "id"]
+    op.create_index("ix_document_ranges_wide", "document_ranges", columns, sqlite_where=wide, postgresql_where=wide)
     op.create_table(
         "search_index",
         sa.Column("definitions", sa.Text(), nullable=False),
