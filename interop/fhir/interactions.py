@@ -21,9 +21,9 @@ from interop.fhir import submission
 from interop.fhir.change import Change, Changed, Method, located
 from interop.fhir.conditional import matching
 from interop.fhir.patch import patched
-from interop.fhir.preparing import Preparing, Ready
+from interop.fhir.preparing import Moved, Preparing, Ready
 from interop.fhir.references import Condition, Names, Resolution, renamed, resolve, still_meant
-from interop.fhir.storing import Moved, store
+from interop.fhir.storing import store
 from interop.fhir.submission import Submission
 from interop.intake import Intake
 from interop.overreading import Occasion

@@ -26,8 +26,6 @@ from interop.resources.identifiers import identifiers_of
 from interop.resources.overread import check_unchanged, statement
 from interop.resources.received import ReceivedResource, as_version, deleted, is_made_here, says_the_same
 
-__all__ = ["Moved", "store"]
-
 
 def store(uow: UnitOfWork, ready: Ready, occasion: Occasion) -> Changed:
     """Make one change. Raises Moved, and every error that a change may meet, with the place of its entry."""
