@@ -1,6 +1,6 @@
 """`Prefer: respond-async`: accepted now, answered later (FHIR R4 async.html; the answer is a Bundle, as R5 has it).
 
-What is accepted is a Bundle in the inbox: a single create is one with one entry. It is kept before the 202 goes out, so
+What is accepted is a Bundle in the inbox: a single create is a transaction with one entry. It is kept before the 202 goes out, so
 that it survives a restart: what nobody has answered is taken up again. Twice taken up, an ECG with an identifier is
 still stored once.
 """
@@ -16,7 +16,15 @@ from fastapi import Response
 
 from actions.analysis import Door
 from audit.records import AcknowledgementState, InboxRow, ProcessingState, Received
-from inference.errors import EcgError, InternalError, NotFound, ServiceError
+from inference.errors import (
+    EcgError,
+    InternalError,
+    ModelUnavailable,
+    NotFound,
+    Overloaded,
+    ServiceError,
+    StorageUnavailable,
+)
 from interop.errors import answer_to
 from interop.fhir.exchange import Exchange
 from interop.fhir.negotiation import FHIR_JSON, Preferences
@@ -31,6 +39,8 @@ PATH = "$status"
 # Where several processes share a database, the one that leads takes up what is older: its process must be gone.
 ABANDONED = timedelta(minutes=15)
 RETRY_SECONDS = 1  # an ECG takes a hundredth of that
+# What passes. A defect of ours does not: taken up again it would fail again.
+WAITED_OUT = (StorageUnavailable, ModelUnavailable, Overloaded)
 MOST = 100  # taken up in one turn
 
 Answered = Callable[[bytes, Exchange], Awaitable[bytes]]
@@ -91,16 +101,15 @@ class Later:
         exchange = Exchange(base=base, media_type=FHIR_JSON, preferences=Preferences())
         try:
             answer, error = await self._answered(content, exchange), None
-        except ServiceError as failure:
+        except WAITED_OUT as failure:
             # It waits on, and is taken up again.
             log.warning("an accepted Bundle could not be answered yet", extra={"code": failure.code, "inbox": row})
             return
         except EcgError as failure:
-            answer, error = outcome_of(failure, correlation.get()), str(answer_to(failure).http_status)
-        except Exception:
+            answer, error = _refusal(failure)
+        except Exception:  # nobody awaits this task: the client would ask at the status for ever
             log.exception("unexpected error", extra={"inbox": row})
-            defect = InternalError("an unexpected error, which we logged")
-            answer, error = outcome_of(defect, correlation.get()), str(answer_to(defect).http_status)
+            answer, error = _refusal(InternalError("an unexpected error, which we logged"))
         state = ProcessingState.ANALYSED if error is None else ProcessingState.FAILED
         await self._finish(row, state, answer, error)
 
@@ -113,13 +122,19 @@ class Later:
             log.warning("an answer could not be kept yet", extra={"code": failure.code, "inbox": row})
 
 
+def _refusal(error: EcgError) -> tuple[bytes, str]:
+    """The answer to an error, and its status."""
+    return outcome_of(error, correlation.get()), str(answer_to(error).http_status)
+
+
 def as_bundle(method: str, url: str, resource: bytes, **request: str | None) -> bytes:
-    """A single change as a batch of one. resource: as text, which it keeps."""
+    """A single change as a transaction of one, which what passes leaves undone: a batch would have an entry that says
+    503, and be answered. resource: as text, which it keeps."""
     asked: dict[str, Any] = {"method": method, "url": url} | {name: v for name, v in request.items() if v is not None}
     return orjson.dumps(
         {
             "resourceType": "Bundle",
-            "type": "batch",
+            "type": "transaction",
             "entry": [{"resource": orjson.Fragment(resource), "request": asked}],
         }
     )

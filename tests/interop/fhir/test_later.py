@@ -2,13 +2,15 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, NoReturn, TypeVar
 
 import httpx
 import orjson
 import pytest
 
-from inference.errors import StorageUnavailable
+from inference.errors import InternalError, ModelUnavailable, StorageUnavailable
 from tests.interop.client import BASE
 from tests.interop.service import FHIR_JSON, Service, flat_ecg, observation, real_ecg
 from tests.interop.valid import valid
@@ -107,3 +109,36 @@ def test_what_could_not_be_answered_is_taken_up_again(service: Service) -> None:
 
 def test_nobody_s_status_is_404(service: Service) -> None:
     assert service.client.get("/fhir/$status/none").status_code == 404
+
+
+def answers_of(service: Service, failure: Exception) -> tuple[int, int]:
+    """The status of an ECG that was accepted while the model failed, then and after it was taken up again without."""
+    good = service.intake.analyzer
+
+    def broken(*_: object) -> NoReturn:
+        raise failure
+
+    async def work(client: httpx.AsyncClient) -> tuple[int, int]:
+        later: Any = service.app.state.later
+        object.__setattr__(service.intake, "analyzer", replace(good, classify=broken))
+        url = (await client.post("/fhir/Observation", content=ECG, headers=HEADERS)).headers["content-location"]
+        await asyncio.gather(*later._running.values())
+        before = await client.get(url)
+        object.__setattr__(service.intake, "analyzer", good)
+        await later.resume(abandoned=False)
+        await asyncio.gather(*later._running.values())
+        return before.status_code, (await client.get(url)).status_code
+
+    return within(service, work)
+
+
+def test_what_passes_is_waited_out(service: Service) -> None:
+    object.__setattr__(service.intake, "clock", lambda: datetime.now(UTC))
+    assert answers_of(service, ModelUnavailable("no model")) == (202, 200)
+    assert service.store.count("DiagnosticReport") == 1
+
+
+@pytest.mark.parametrize("failure", [InternalError("a defect"), RuntimeError("a defect")])
+def test_a_defect_is_answered_and_not_taken_up_for_ever(service: Service, failure: Exception) -> None:
+    object.__setattr__(service.intake, "clock", lambda: datetime.now(UTC))
+    assert answers_of(service, failure) == (500, 500)
