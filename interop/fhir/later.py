@@ -1,8 +1,8 @@
 """`Prefer: respond-async`: accepted now, answered later (FHIR R4 async.html; the answer is a Bundle, as R5 has it).
 
-What is accepted is a Bundle in the inbox: a single create is a transaction with one entry. It is kept before the 202 goes out, so
-that it survives a restart: what nobody has answered is taken up again. Twice taken up, an ECG with an identifier is
-still stored once.
+What is accepted is a Bundle in the inbox: a single create is a transaction with one entry. It is kept before the 202
+goes out, so that it survives a restart: what nobody has answered is taken up again. Twice taken up, an ECG with an
+identifier is still stored once.
 """
 
 import asyncio

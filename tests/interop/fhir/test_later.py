@@ -115,7 +115,7 @@ def answers_of(service: Service, failure: Exception) -> tuple[int, int]:
     """The status of an ECG that was accepted while the model failed, then and after it was taken up again without."""
     good = service.intake.analyzer
 
-    def broken(*_: object) -> NoReturn:
+    def broken(windows: object) -> NoReturn:
         raise failure
 
     async def work(client: httpx.AsyncClient) -> tuple[int, int]:
