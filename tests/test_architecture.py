@@ -82,6 +82,7 @@ COVERED_BY = {
     "interop/resources/provenance.py": "interop/resources/test_report.py",
     "interop/resources/received.py": "interop/fhir/test_storing.py",
     "interop/resources/origin.py": "interop/resources/test_report.py",
+    "interop/resources/subjects.py": "interop/resources/test_observation.py",
     "interop/resources/requests.py": "interop/resources/test_report.py",
     "interop/serving.py": "e2e/test_process.py",
     "interop/together.py": "interop/test_lanes.py",

@@ -22,10 +22,11 @@ from interop.media import media_type
 from interop.resources.codes import Json
 from interop.resources.ecg_document import render_ecg
 from interop.resources.ecg_file import MEDIA_TYPES, FileEcg, decode_file
-from interop.resources.identifiers import Identifier, identifiers_of
+from interop.resources.identifiers import Identifier
 from interop.resources.observation import ReceivedObservation
 from interop.resources.origin import Origin
 from interop.resources.patients import demographics
+from interop.resources.subjects import contained_patient, patient_key, seen_from_outside, subject_problems
 from interop.resources.validation import Problem, refuse, target_type
 
 # What the analysis of a document rests on. Another version that differs elsewhere only is not analysed again.
@@ -81,10 +82,8 @@ class EcgDocument:
 
     @property
     def patient_key(self) -> str | None:
-        """What keeps a patient's items in order, as `ReceivedObservation.patient_key`."""
-        named = identifiers_of([*((self.patient or {}).get("identifier", ())), self.subject.get("identifier", {})])
-        reference = self.subject.get("reference", "")
-        return named[0].key if named else reference if reference and not reference.startswith("#") else None
+        """What keeps a patient's items in order."""
+        return patient_key(self.subject, self.patient)
 
     def recording(self, patient: Mapping[str, Any] | None) -> Recording:
         """The recording, with age and sex of a Patient resource as far as it has them, else of the file."""
@@ -103,7 +102,7 @@ class EcgDocument:
     def origin(self, recording: Recording, document_id: str, at: datetime) -> Origin:
         """The ECG as an Observation, where its results come from. document_id: of the document. at: when it is made."""
         stated = self.file.ecg.stated
-        whom = Origin(observation=None, subject=self._subject_of_results())
+        whom = Origin(observation=None, subject=seen_from_outside(self.subject, self.patient))
         _, body = render_ecg(
             recording, id=document_id, subject=whom.subject_reference(), identifiers=stated.identifiers, issued=at
         )
@@ -128,13 +127,6 @@ class EcgDocument:
             filler_order_number=stated.filler_order_number,
         )
 
-    def _subject_of_results(self) -> Json | None:
-        """What is contained cannot be referred to from another resource: its first identifier stands for it."""
-        if not self.subject.get("reference", "").startswith("#"):
-            return self.subject
-        named = [item for item in (self.patient or {}).get("identifier", ()) if item.get("value")]
-        return {"type": "Patient", "identifier": named[0]} if named else None
-
     def _shared(self, document_id: str) -> Json:
         shared: Json = {"derivedFrom": [{"reference": f"DocumentReference/{document_id}"}]}
         visits = self.raw.get("context", {}).get("encounter", [])
@@ -158,19 +150,13 @@ def is_analysed_alike(raw: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 def parse_document(raw: Json, file: EcgFile) -> EcgDocument:
     """Check what an ECG needs beyond what every document does. raw: a valid DocumentReference. Raises MissingElement,
     InvalidContent."""
-    refuse(list(_subject_rule(raw)))
-    reference = raw["subject"].get("reference", "")
-    contained = (one for one in raw.get("contained", ()) if reference == f"#{one.get('id')}")
-    return EcgDocument(raw=raw, file=file, patient=next(contained, None))
+    refuse(list(_subject_rules(raw)))
+    return EcgDocument(raw=raw, file=file, patient=contained_patient(raw))
 
 
-def _subject_rule(raw: Json) -> Iterator[Problem]:
-    subject = raw.get("subject")
-    if not subject:
-        yield Problem("DocumentReference.subject", "the subject of an ECG is required", missing=True)
-    elif not {"reference", "identifier"} & subject.keys():
-        yield Problem("DocumentReference.subject", "subject needs a reference or an identifier", missing=True)
-    elif target_type(subject, raw) not in (None, "Patient"):
+def _subject_rules(raw: Json) -> Iterator[Problem]:
+    yield from subject_problems(raw)
+    if target_type(raw.get("subject", {}), raw) not in (None, "Patient"):
         yield Problem("DocumentReference.subject", "the subject of an ECG is a Patient")
 
 

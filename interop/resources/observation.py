@@ -20,6 +20,7 @@ from interop.resources.identifiers import Identifier, identifiers_of
 from interop.resources.patients import demographics
 from interop.resources.sampled_data import MILLISECONDS, Series, located
 from interop.resources.stored import stored
+from interop.resources.subjects import contained_patient, patient_key, subject_problems
 from interop.resources.times import Moment, Precision, moment
 from interop.resources.validation import Problem, problems, refuse, target_type
 
@@ -62,12 +63,7 @@ class ReceivedObservation:
     @property
     def patient_key(self) -> str | None:
         """`system|value` or the reference: what keeps a patient's items in order. None for an unnamed patient."""
-        subject = self.subject or {}
-        named = identifiers_of([*((self.patient or {}).get("identifier", ())), subject.get("identifier", {})])
-        if named:
-            return named[0].key
-        reference = subject.get("reference", "")
-        return reference if reference and not reference.startswith("#") else None
+        return patient_key(self.subject or {}, self.patient)
 
 
 def parse(content: bytes) -> ReceivedObservation:
@@ -85,7 +81,7 @@ def parse(content: bytes) -> ReceivedObservation:
         raise Malformed("no FHIR resource: a JSON object with a resourceType is needed")
     if raw["resourceType"] != "Observation":
         raise InvalidContent(f"an Observation is needed, not {raw['resourceType'][:64]!r}", element="resourceType")
-    refuse([*problems(raw), *_subject_rule(raw)])
+    refuse([*problems(raw), *subject_problems(raw)])
     refuse(list(_waveform_rules(raw)))  # these read what the first line has found to be well-formed
     return ReceivedObservation(
         content=content,
@@ -95,19 +91,10 @@ def parse(content: bytes) -> ReceivedObservation:
         status=raw["status"],
         identifiers=identifiers_of(raw.get("identifier", ())),
         subject=raw.get("subject"),
-        patient=_contained_patient(raw),
+        patient=contained_patient(raw),
         is_waveform=_is_waveform(raw),
         effective=_recorded_at(_effective(raw)),
     )
-
-
-def _subject_rule(raw: Json) -> Iterator[Problem]:
-    """R4 leaves subject optional; here a patient must be named, by reference or by identifier."""
-    subject = raw.get("subject")
-    if not subject:
-        yield Problem("Observation.subject", "subject is required", missing=True)
-    elif isinstance(subject, dict) and not {"reference", "identifier"} & subject.keys():
-        yield Problem("Observation.subject", "subject needs a reference or an identifier", missing=True)
 
 
 def _waveform_rules(raw: Json) -> Iterator[Problem]:
@@ -200,14 +187,6 @@ def _check_alike(first: Series, series: Series, element: str) -> None:
         raise SignalMalformed(
             f"{len(series.values)} samples; the first lead has {len(first.values)}", element=f"{element}.data"
         )
-
-
-def _contained_patient(raw: Json) -> dict[str, Any] | None:
-    reference = raw["subject"].get("reference", "")
-    for resource in raw.get("contained", ()):
-        if resource["resourceType"] == "Patient" and reference == f"#{resource.get('id')}":
-            return dict(resource)
-    return None
 
 
 def _effective(raw: Json) -> Moment | None:

@@ -7,6 +7,7 @@ from typing import Any
 from interop.resources.codes import NOT_IDENTIFIED, Json
 from interop.resources.identifiers import Identifier
 from interop.resources.observation import ReceivedObservation
+from interop.resources.subjects import seen_from_outside
 
 # What a result may repeat of the sender's Reference. A display is often the patient's name, and stays where it was.
 REFERENCE_MEMBERS = ("reference", "type", "identifier")
@@ -26,15 +27,11 @@ class Origin:
     def subject_reference(self) -> Json:
         """The subject of every result.
 
-        A contained Patient cannot be referred to from another resource: its first identifier stands for it. Where
-        nobody is named, subject is still there, because a ServiceRequest must have one: R4 allows a Reference with
-        nothing but an extension and a display, and the extension is the standard one for a value that is unknown.
+        Where nobody is named, subject is still there, because a ServiceRequest must have one: R4 allows a Reference
+        with nothing but an extension and a display, and the extension is the standard one for a value that is unknown.
         """
-        subject = self.subject or {}
-        if subject.get("reference", "").startswith("#"):
-            patient = self.observation.patient if self.observation else None
-            named = [item for item in (patient or {}).get("identifier", ()) if item.get("value")]
-            return {"type": "Patient", "identifier": named[0]} if named else NOT_IDENTIFIED
+        patient = self.observation.patient if self.observation else None
+        subject = seen_from_outside(self.subject or {}, patient) or {}
         kept = {name: subject[name] for name in REFERENCE_MEMBERS if name in subject}
         return kept or NOT_IDENTIFIED
 
