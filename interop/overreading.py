@@ -38,6 +38,10 @@ class Occasion:
             payload=orjson.dumps(payload),
         )
 
+    def note(self, uow: UnitOfWork, event: AuditEvent, document: Document) -> None:
+        """Put a version of a resource into the audit trail."""
+        uow.trail.append(self.entry(event, f"{document.type}/{document.id}", {"version": document.version}))
+
 
 def record_overread(
     uow: UnitOfWork, current: Document, statement: Statement, report: Indexed, occasion: Occasion

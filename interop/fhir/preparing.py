@@ -47,10 +47,9 @@ class Analysed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
-    """A change, ready for its transaction. id: of the resource. matched: the id of what met its
-    condition. known: it is here already. analysed: an ECG's, where it
-    has to be analysed. seen: the version that it was prepared for, 0 where there was none. derived: the
-    ECG of a document as it was then."""
+    """A change, ready for its transaction. id: of the resource. matched: the id of what met its condition. known: it is
+    here already. analysed: an ECG's, where it has to be analysed. seen: the version that it was prepared for, 0 where
+    there was none. derived: the ECG of a document as it was then."""
 
     submission: Submission
     id: str
@@ -98,9 +97,9 @@ class Preparing:
         assert ecg is not None
         if change.method is Method.POST:
             known = await self._known(ecg)
-            return (
-                await self._analysed(ready, ecg, context, bundled, 1) if known is None else replace(ready, known=known)
-            )
+            if known is not None:
+                return replace(ready, known=known)
+            return await self._analysed(ready, ecg, context, bundled, 1)
         current = await self._intake.read(lambda store: store.documents.newest(change.type, id))
         version = 0 if current is None else current.version
         ready = replace(ready, seen=version)
@@ -121,7 +120,6 @@ class Preparing:
     async def _analysed(
         self, ready: Ready, ecg: Ecg, context: RequestContext, bundled: Mapping[str, Json], version: int
     ) -> Ready:
-        assert ready.received is not None
         if ecg.recording is None:
             return ready
         complete = ecg.of_person(await self.person(ecg.received, bundled))

@@ -75,7 +75,7 @@ def _create_as(uow: UnitOfWork, ready: Ready, occasion: Occasion) -> Changed:
     if submission.document is not None:
         return storing_documents.create(uow, ready, stored, occasion)
     uow.documents.create(stored.document, stored.index)
-    _note(uow, AuditEvent.RESOURCE_CREATED, stored.document, occasion)
+    occasion.note(uow, AuditEvent.RESOURCE_CREATED, stored.document)
     return Changed(document=stored.document, effect=Effect.CREATED)
 
 
@@ -105,7 +105,7 @@ def _update(uow: UnitOfWork, ready: Ready, occasion: Occasion) -> Changed:
     if ready.submission.ecg is not None:
         return _update_ecg(uow, ready, current, before, following, occasion)
     uow.documents.replace(following.document, following.index)
-    _note(uow, AuditEvent.RESOURCE_UPDATED, following.document, occasion)
+    occasion.note(uow, AuditEvent.RESOURCE_UPDATED, following.document)
     return Changed(document=following.document, effect=Effect.CREATED if current.deleted else Effect.UPDATED)
 
 
@@ -133,7 +133,7 @@ def _update_ecg(
             IDENTIFIER_SCOPE, f"Observation/{current.id}", digest, keys, [identifier.key for identifier in held]
         )
         uow.documents.replace(following.document, following.index)
-        _note(uow, AuditEvent.RESOURCE_UPDATED, following.document, occasion)
+        occasion.note(uow, AuditEvent.RESOURCE_UPDATED, following.document)
         return Changed(document=following.document, effect=effect, report=report_of(uow.documents, following.document))
     withdraw(uow, current.id, occasion)
     assert ready.received is not None
@@ -186,7 +186,7 @@ def _delete(uow: UnitOfWork, ready: Ready, occasion: Occasion) -> Changed:
     if change.type == DOCUMENT:
         storing_documents.retract(uow, current.id, occasion)
     uow.documents.replace(gone, ())
-    _note(uow, AuditEvent.RESOURCE_DELETED, gone, occasion)
+    occasion.note(uow, AuditEvent.RESOURCE_DELETED, gone)
     return Changed(document=gone, effect=Effect.DELETED)
 
 
@@ -228,8 +228,3 @@ def _check_not_ours(type: str, before: Mapping[str, Any]) -> None:
 def _version_of(raw: Mapping[str, Any]) -> int | None:
     text = raw.get("meta", {}).get("versionId", "")
     return int(text) if text.isascii() and text.isdigit() else None
-
-
-def _note(uow: UnitOfWork, event: AuditEvent, document: Document, occasion: Occasion) -> None:
-    payload = {"version": document.version}
-    uow.trail.append(occasion.entry(event, f"{document.type}/{document.id}", payload))

@@ -29,7 +29,7 @@ def create(uow: UnitOfWork, ready: Ready, version: Indexed, occasion: Occasion) 
     """version: the first of the document. Raises Duplicate, Moved."""
     ecg = _record(uow, ready, occasion)
     uow.documents.create(version.document, version.index)
-    _note(uow, AuditEvent.RESOURCE_CREATED, version.document, occasion)
+    occasion.note(uow, AuditEvent.RESOURCE_CREATED, version.document)
     return Changed(document=version.document, effect=Effect.CREATED, report=report_of(uow.documents, ecg))
 
 
@@ -46,7 +46,7 @@ def update(uow: UnitOfWork, ready: Ready, current: Document, version: Indexed, o
         withdraw(uow, ecg.id, occasion)
         _record_again(uow, ready, ready.analysed, ecg)
     uow.documents.replace(version.document, version.index)
-    _note(uow, AuditEvent.RESOURCE_UPDATED, version.document, occasion)
+    occasion.note(uow, AuditEvent.RESOURCE_UPDATED, version.document)
     effect = Effect.CREATED if current.deleted else Effect.UPDATED
     report = None if ecg is None else report_of(uow.documents, ecg)
     return Changed(document=version.document, effect=effect, report=report)
@@ -62,7 +62,7 @@ def retract(uow: UnitOfWork, document_id: str, occasion: Occasion) -> None:
     uow.documents.reclaim(IDENTIFIER_SCOPE, f"{ecg.type}/{ecg.id}", "", (), _keys(raw))
     following = restated(ecg, occasion.at, status="entered-in-error")
     uow.documents.replace(following.document, following.index)
-    _note(uow, AuditEvent.RESOURCE_UPDATED, following.document, occasion)
+    occasion.note(uow, AuditEvent.RESOURCE_UPDATED, following.document)
 
 
 def check_same(uow: UnitOfWork, ready: Ready) -> None:
@@ -142,7 +142,3 @@ def _analysed(ready: Ready) -> Analysed:
 def _element(ready: Ready) -> str | None:
     document = ready.submission.document
     return None if document is None else document.file.element
-
-
-def _note(uow: UnitOfWork, event: AuditEvent, document: Document, occasion: Occasion) -> None:
-    uow.trail.append(occasion.entry(event, f"{document.type}/{document.id}", {"version": document.version}))
