@@ -4,8 +4,16 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import strategies as st
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _unicode_tables() -> None:
+    """Built before the first test: on a fresh checkout Hypothesis needs more than a second for it, which the first test
+    that draws text would otherwise spend, and fail for being slow."""
+    st.text().validate()
 
 
 @pytest.fixture(scope="session")
