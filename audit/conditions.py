@@ -84,14 +84,6 @@ class Untouched(FunctionElement[Any]):
         self.type = column.type
 
 
-class _OfDocument(Untouched):
-    """An id from an index row, to look a document up by. For SQLite it is not to be the same as the id of the document:
-    a bound on the one would be one on the other, and range before equality. For PostgreSQL it has the collation that
-    `documents` has, else no index serves it."""
-
-    inherit_cache = True
-
-
 @compiles(Untouched)
 def _as_it_is(element: Untouched, compiler: SQLCompiler, **options: Any) -> str:
     return compiler.process(element.clauses, **options)
@@ -102,14 +94,10 @@ def _after_a_plus(element: Untouched, compiler: SQLCompiler, **options: Any) -> 
     return f"+{compiler.process(element.clauses, **options)}"
 
 
-@compiles(_OfDocument, "postgresql")
-def _in_its_collation(element: _OfDocument, compiler: SQLCompiler, **options: Any) -> str:
-    return f'({compiler.process(element.clauses, **options)}) COLLATE "default"'
-
-
 def is_document(table: FromClause, type: str, id: ColumnElement[str]) -> Condition:
-    """Whether a row of `documents` is of the document with this id."""
-    return and_(table.c.type == type, table.c.id == _OfDocument(id))
+    """Whether a row of `documents` is of the document with this id. For SQLite that is not to be the same as the id of an
+    index row: a bound on the one would be one on the other, and range before equality."""
+    return and_(table.c.type == type, table.c.id == Untouched(id))
 
 
 def some(*conditions: Condition) -> Condition:

@@ -1,6 +1,6 @@
 """Received items and outbound messages."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -34,7 +34,8 @@ _ANSWERED = (
 )
 
 _WAITING = outbox.c.state == QueueState.WAITING
-_OLDEST = select(func.min(outbox.c.id)).where(_WAITING).group_by(outbox.c.destination, outbox.c.patient_key)
+_NOT_BUSY = outbox.c.destination.not_in(bindparam("busy", expanding=True))
+_OLDEST = select(func.min(outbox.c.id)).where(_WAITING, _NOT_BUSY).group_by(outbox.c.destination, outbox.c.patient_key)
 _DUE = (
     select(outbox)
     .where(
@@ -166,12 +167,13 @@ class SqlOutbox:
             raise Duplicate("a message with this control id was queued before")
         return int(added[0])
 
-    def due(self, now: datetime, limit: int) -> Sequence[QueueRow]:
+    def due(self, now: datetime, limit: int, busy: Collection[str] = ()) -> Sequence[QueueRow]:
         """The next messages: at most the oldest waiting one per (destination, patient_key); by priority, then age.
+        busy: destinations of which none is wanted.
 
         The oldest one holds back the others of its patient also while it waits for its next attempt.
         """
-        rows = self._connection.execute(_DUE, {"due_at": now, "most": limit})
+        rows = self._connection.execute(_DUE, {"due_at": now, "most": limit, "busy": list(busy)})
         return [_queue_row(row) for row in rows]
 
     def sent(self, id: int) -> None:

@@ -4,7 +4,7 @@ Everything here is written through a `UnitOfWork`: one transaction, run in the w
 (`fhir id` rules: [A-Za-z0-9-.]{1,64}); times are aware UTC; contents are bytes, stored compressed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -340,8 +340,9 @@ class Outbox(Protocol):
     def add(self, row: QueueRow) -> int:
         """Queue one message."""
 
-    def due(self, now: datetime, limit: int) -> Sequence[QueueRow]:
-        """The next messages: at most the oldest waiting one per (destination, patient_key); by priority, then age."""
+    def due(self, now: datetime, limit: int, busy: Collection[str] = ()) -> Sequence[QueueRow]:
+        """The next messages: at most the oldest waiting one per (destination, patient_key); by priority, then age.
+        busy: destinations of which none is wanted."""
 
     def sent(self, id: int) -> None:
         """It was accepted. Raises NotFound where no message with this id waits."""

@@ -28,7 +28,7 @@ from audit.columns import AcknowledgementLetter, Compressed, Key, RowId, UtcDate
 from audit.records import ProcessingState
 
 # The newest migration; together they make just these tables.
-REVISION = "0004"
+REVISION = "0005"
 
 WIDE = "wide = 1"
 OPEN = f"processing = '{ProcessingState.RECEIVED}'"
@@ -70,8 +70,8 @@ inbox = Table(
 documents = Table(
     "documents",
     metadata,
-    Column("type", Text, primary_key=True),
-    Column("id", Text, primary_key=True),
+    Column("type", Key, primary_key=True),
+    Column("id", Key, primary_key=True),
     Column("version", Integer, primary_key=True),
     Column("last_updated", UtcDateTime, nullable=False),
     Column("is_current", Boolean, nullable=False),

@@ -5,6 +5,9 @@ patients first. AA settles a message. AR means never: dead letter. AE and time-o
 pauses, `MAX_ATTEMPTS` times. A destination that cannot be reached at all costs its messages nothing: they were not
 sent, so they wait until it is back. A retry keeps its MSH-10; the receiver drops what it has seen. Where several
 processes share a database, one of them delivers.
+
+The next message goes while the outcome of the last ones is being stored: a commit takes longer than an answer, and one
+by one a busy service would deliver fewer results than it makes. Together they share a commit.
 """
 
 import asyncio
@@ -31,6 +34,7 @@ FIRST_PAUSE = timedelta(seconds=1)
 LONGEST_PAUSE = timedelta(minutes=30)
 LONGEST_STORING_PAUSE = timedelta(seconds=10)  # for our own database to come back
 BATCH = 500  # rows looked at in one go, over all destinations
+UNSETTLED = 16  # of a destination; after a crash so many may be sent again
 
 
 def pause_after(attempts: int) -> timedelta:
@@ -99,10 +103,8 @@ class DeliveryWorker:
     async def _run(self) -> None:
         while True:
             self._wake.clear()
-            # What a destination has in hand now may be settled while the outbox is read: it would be sent twice.
-            busy = {address for address, destination in self._destinations.items() if not destination.idle}
             try:
-                self._assign([row for row in await self._due() if row.destination not in busy])
+                self._assign(await self._due())
             except ServiceError as error:
                 log.warning("outbox not readable", extra={"code": error.code})
             try:
@@ -115,7 +117,9 @@ class DeliveryWorker:
         if not await self._leads():
             return ()
         now = self._intake.clock()
-        return await self._intake.read(lambda reader: reader.outbox.due(now, BATCH))
+        # What a destination has in hand now may be settled while the outbox is read: it would be sent twice.
+        busy = [address for address, destination in self._destinations.items() if not destination.idle]
+        return await self._intake.read(lambda reader: reader.outbox.due(now, BATCH, busy))
 
     def _assign(self, rows: Sequence[QueueRow]) -> None:
         """Give each idle destination its rows, in the order in which they are due."""
@@ -126,19 +130,23 @@ class DeliveryWorker:
 
     async def _deliver(self, destination: Destination, rows: Sequence[QueueRow]) -> None:
         correlation.set(new_correlation_id())
-        for row in rows:
-            if not await self._may_send():
-                return
-            try:
-                answer = await destination.sender.send(row.content, row.control_id)
-            except Unreachable as error:
-                await self._back_off(destination, error)
-                return
-            except Unanswered as error:
-                await self._settle(row, None, str(error))
-                return
-            destination.unreachable = 0
-            await self._settle(row, answer, f"{answer.code} {answer.text}".strip())
+        unsettled = asyncio.Semaphore(UNSETTLED)
+        async with asyncio.TaskGroup() as settling:
+            for row in rows:
+                await unsettled.acquire()
+                if not await self._may_send():
+                    return
+                try:
+                    answer = await destination.sender.send(row.content, row.control_id)
+                except Unreachable as error:
+                    await self._back_off(destination, error)
+                    return
+                except Unanswered as error:
+                    settling.create_task(self._settle(row, None, str(error)))
+                    return
+                destination.unreachable = 0
+                settled = settling.create_task(self._settle(row, answer, f"{answer.code} {answer.text}".strip()))
+                settled.add_done_callback(lambda _: unsettled.release())
         # A patient's next message is due only now.
         self.wake()
 
@@ -166,7 +174,7 @@ class DeliveryWorker:
             except NotFound:
                 return  # the write that seemed to fail has taken effect
             except ServiceError as error:
-                # Nothing else goes to this destination meanwhile: read as due again, the row would be sent for ever.
+                # The destination stays busy meanwhile: read as due again, the row would be sent for ever.
                 log.error("delivery state not stored", extra={"outbox_id": row.id, "code": error.code})
                 await asyncio.sleep(min(pause_after(attempt), LONGEST_STORING_PAUSE).total_seconds())
 

@@ -15,10 +15,9 @@ from audit.criteria import Criterion, Interval, Within
 from audit.records import EntryPage, EntrySearch, Reader, StoredEntry
 from audit.times import at_microseconds, microseconds
 from inference.errors import NotFound, SearchInvalid
-from interop.fhir.bundles import links
+from interop.fhir.bundles import entry, searchset
 from interop.fhir.exchange import Exchange
 from interop.fhir.negotiation import FHIR_JSON
-from interop.fhir.outcome import Issue, outcome
 from interop.fhir.parameters import COUNT, CURSOR, FORMAT, PRETTY
 from interop.fhir.search import Pairs, count_of
 from interop.fhir.values import Asked, criterion
@@ -66,7 +65,7 @@ class AuditEvents:
         def page(store: Reader) -> EntryPage:
             return store.entries.search(search)
 
-        return exchange.answer(orjson.dumps(_bundle(await self._intake.read(page), understood, ignored, exchange.base)))
+        return exchange.answer(_bundle(await self._intake.read(page), understood, ignored, exchange.base))
 
 
 def parse(pairs: Pairs, base: str, now: float, *, strict: bool) -> tuple[EntrySearch, Pairs, Sequence[str]]:
@@ -145,25 +144,19 @@ def _is_of(event: str, kind: Kind, wanted: Criterion) -> bool:
     )
 
 
-def _event(entry: StoredEntry) -> Json:
+def _event(stored: StoredEntry) -> Json:
     source = {"reference": f"Device/{software_device()['id']}"}
-    return audit_event(entry, id=f"{entry.chain_id}.{entry.seq}", source=source)
+    return audit_event(stored, id=f"{stored.chain_id}.{stored.seq}", source=source)
 
 
-def _bundle(page: EntryPage, understood: Pairs, ignored: Sequence[str], base: str) -> Json:
-    entries: list[Json] = [
-        {"fullUrl": f"{base}/{TYPE}/{one.chain_id}.{one.seq}", "resource": _event(one), "search": {"mode": "match"}}
-        for one in page.entries
-    ]
-    if ignored:
-        issues = (Issue("warning", "not-supported", f"{TYPE} cannot be searched by {name}") for name in ignored)
-        entries.append({"resource": outcome(*issues), "search": {"mode": "outcome"}})
-    document: Json = {
-        "resourceType": "Bundle",
-        "type": "searchset",
-        "link": links(f"{base}/{TYPE}", understood, page.next),
-    }
-    return document | ({"entry": entries} if entries else {})
+def _bundle(page: EntryPage, understood: Pairs, ignored: Sequence[str], base: str) -> bytes:
+    return searchset(
+        f"{base}/{TYPE}",
+        [entry(f"{TYPE}/{one.chain_id}.{one.seq}", _event(one), base) for one in page.entries],
+        understood=understood,
+        following=page.next,
+        ignored=[f"{TYPE} cannot be searched by {name}" for name in ignored],
+    )
 
 
 def add_routes(router: APIRouter, events: AuditEvents) -> None:

@@ -10,26 +10,46 @@ import orjson
 from audit.records import Document, Page
 from interop.fhir.outcome import Issue, outcome
 from interop.fhir.parameters import CURSOR
-from interop.fhir.search import Pairs, Query, described
+from interop.fhir.search import Pairs
 from interop.resources.times import instant
 
 Json = dict[str, Any]
 Cut = Callable[[bytes], bytes]
 
 
-def searchset(query: Query, page: Page, base: str, cut: Cut | None = None) -> bytes:
-    """The Bundle of one page. cut: what is shown of a resource, the whole without it."""
-    url = f"{base}/{query.search.type}"
+def searchset(
+    url: str,
+    entries: Iterable[Json],
+    *,
+    understood: Pairs,
+    following: str | None = None,
+    total: int | None = None,
+    ignored: Iterable[str] = (),
+) -> bytes:
+    """The Bundle of one page. understood: the parameters that were used. following: the cursor of the next page.
+    ignored: what was not used of the search, in words."""
     document: Json = {"resourceType": "Bundle", "type": "searchset"}
-    if page.total is not None:
-        document["total"] = page.total
-    document["link"] = links(url, query.understood, query.following(page.next))
-    entries = [match(stored, base, "match", cut) for stored in page.documents]
-    entries += [match(stored, base, "include", cut) for stored in page.included]
-    if query.ignored:
-        warnings = [Issue("warning", "not-supported", text) for text in described(query)]
-        entries.append({"resource": outcome(*warnings), "search": {"mode": "outcome"}})
-    return orjson.dumps(_with_entries(document, entries))
+    if total is not None:
+        document["total"] = total
+    document["link"] = links(url, understood, following)
+    warnings = [Issue("warning", "not-supported", text) for text in ignored]
+    told = [{"resource": outcome(*warnings), "search": {"mode": "outcome"}}] if warnings else []
+    return orjson.dumps(_with_entries(document, [*entries, *told]))
+
+
+def matches(page: Page, base: str, cut: Cut | None = None) -> list[Json]:
+    """The entries of a page: what was searched for, and what belongs to it. cut: what is shown of a resource, the whole
+    without it."""
+    found = [(one, "match") for one in page.documents] + [(one, "include") for one in page.included]
+    return [
+        entry(f"{one.type}/{one.id}", orjson.Fragment(one.content if cut is None else cut(one.content)), base, mode)
+        for one, mode in found
+    ]
+
+
+def entry(name: str, resource: Any, base: str, mode: str = "match") -> Json:
+    """An entry of a searchset. name: `Type/id`. resource: what orjson takes. mode: match or include."""
+    return {"fullUrl": f"{base}/{name}", "resource": resource, "search": {"mode": mode}}
 
 
 def history(page: Page, url: str, base: str, understood: Pairs) -> bytes:
@@ -59,25 +79,16 @@ def _with_entries(document: Json, entries: list[Json]) -> Json:
     return document | {"entry": entries} if entries else document  # FHIR has no empty lists
 
 
-def match(stored: Document, base: str, mode: str, cut: Cut | None = None) -> Json:
-    """An entry of a searchset. mode: match or include."""
-    return {
-        "fullUrl": f"{base}/{stored.type}/{stored.id}",
-        "resource": orjson.Fragment(stored.content if cut is None else cut(stored.content)),
-        "search": {"mode": mode},
-    }
-
-
 def _version(stored: Document, base: str) -> Json:
     """A version as the request that made it: what was created by an update reads as a create."""
     name = f"{stored.type}/{stored.id}"
     method, status = ("DELETE", HTTPStatus.NO_CONTENT) if stored.deleted else ("PUT", HTTPStatus.OK)
     if stored.version == 1:
         method, status = "POST", HTTPStatus.CREATED
-    entry: Json = {"fullUrl": f"{base}/{name}"}
+    shown: Json = {"fullUrl": f"{base}/{name}"}
     if not stored.deleted:
-        entry["resource"] = orjson.Fragment(stored.content)
-    return entry | {
+        shown["resource"] = orjson.Fragment(stored.content)
+    return shown | {
         "request": {"method": method, "url": stored.type if method == "POST" else name},
         "response": {
             "status": f"{status.value} {status.phrase}",

@@ -1,16 +1,17 @@
 """Our conformance resources through the door: read by id, found by canonical URL."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
-from urllib.parse import urlencode
 
 import orjson
 from fastapi import APIRouter, Request, Response
 
+from inference.errors import SearchInvalid
+from interop.fhir.bundles import entry, searchset
 from interop.fhir.exchange import Exchange
 from interop.fhir.negotiation import FHIR_JSON
-from interop.fhir.outcome import Issue, outcome
 from interop.fhir.parameters import GENERAL
+from interop.fhir.search import Pairs
 from interop.resources.conformance import by_url, resource, resources
 from interop.settings import Settings
 
@@ -32,7 +33,9 @@ def _add(router: APIRouter, kind: str, settings: Settings) -> None:
 
     async def search(request: Request) -> Response:
         exchange = Exchange.of(request, settings)
-        return exchange.answer(orjson.dumps(_bundle(kind, request.query_params.multi_items(), exchange.base)))
+        return exchange.answer(
+            _bundle(kind, request.query_params.multi_items(), exchange.base, strict=exchange.preferences.strict)
+        )
 
     described: dict[int | str, dict[str, Any]] = {200: {"content": {FHIR_JSON: {}}}}
     identity = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
@@ -49,21 +52,20 @@ def _add(router: APIRouter, kind: str, settings: Settings) -> None:
         )
 
 
-def _bundle(kind: str, pairs: Sequence[tuple[str, str]], base: str) -> Json:
-    """What meets every `url` and `_id`, of which each may have alternatives."""
+def _bundle(kind: str, pairs: Pairs, base: str, *, strict: bool) -> bytes:
+    """What meets every `url` and `_id`, of which each may have alternatives. Raises SearchInvalid when strict."""
     known = [(name, value) for name, value in pairs if name in (URL, ID)]
-    found = [one for one in resources()[kind].values() if all(_meets(one, *pair) for pair in known)]
-    query = f"?{urlencode(known)}" if known else ""
-    entries: list[Json] = [
-        {"fullUrl": f"{base}/{kind}/{one['id']}", "resource": one, "search": {"mode": "match"}} for one in found
-    ]
     ignored = list(dict.fromkeys(name for name, _ in pairs if name not in (URL, ID, *GENERAL)))
-    if ignored:
-        issues = (Issue("warning", "not-supported", f"{kind} cannot be searched by {name}") for name in ignored)
-        entries.append({"resource": outcome(*issues), "search": {"mode": "outcome"}})
-    document: Json = {"resourceType": "Bundle", "type": "searchset", "total": len(found)}
-    document["link"] = [{"relation": "self", "url": f"{base}/{kind}{query}"}]
-    return document | ({"entry": entries} if entries else {})
+    if ignored and strict:
+        raise SearchInvalid(f"{kind} cannot be searched by {', '.join(ignored)}", element=ignored[0])
+    found = [one for one in resources()[kind].values() if all(_meets(one, *pair) for pair in known)]
+    return searchset(
+        f"{base}/{kind}",
+        [entry(f"{kind}/{one['id']}", one, base) for one in found],
+        understood=known,
+        total=len(found),
+        ignored=[f"{kind} cannot be searched by {name}" for name in ignored],
+    )
 
 
 def _meets(one: Json, name: str, value: str) -> bool:

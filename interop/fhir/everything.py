@@ -6,7 +6,6 @@ one. What names the patient by identifier only belongs to it as well.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import orjson
 
@@ -14,7 +13,7 @@ from audit.criteria import LAST_UPDATED, AnyCriterion, AnyOf, Criterion, Include
 from audit.records import Document, Page, Reader
 from audit.times import microseconds
 from inference.errors import SearchInvalid
-from interop.fhir.bundles import links, match
+from interop.fhir.bundles import matches, searchset
 from interop.fhir.parameters import COUNT, CURSOR
 from interop.fhir.search import Pairs, count_of
 from interop.resources.identifiers import identifiers_of
@@ -27,8 +26,6 @@ OF_EVERYTHING = frozenset({TYPE, SINCE, COUNT, CURSOR})
 # Their `patient` parameter makes up the patient's compartment here.
 TYPES = tuple(name for name, found in SEARCH_PARAMETERS.items() if "patient" in found and name != "Provenance")
 
-Json = dict[str, Any]
-
 
 def everything(store: Reader, id: str, pairs: Pairs, base: str) -> bytes:
     """One page, a searchset Bundle. Raises NotFound, Gone, SearchInvalid."""
@@ -37,12 +34,10 @@ def everything(store: Reader, id: str, pairs: Pairs, base: str) -> bytes:
     patient = store.documents.read(PATIENT, id)
     place, after = _place(given.get(CURSOR), types)
     page, following = _page(store, patient, types[place:], after, given)
-    first = [patient] if CURSOR not in given else []
-    document: Json = {"resourceType": "Bundle", "type": "searchset"}
-    document["link"] = links(f"{base}/{PATIENT}/{id}/$everything", list(given.items()), following)
-    document["entry"] = [match(one, base, "match") for one in (*first, *page.documents)]
-    document["entry"] += [match(one, base, "include") for one in page.included]
-    return orjson.dumps(document)
+    if CURSOR not in given:
+        page = replace(page, documents=(patient, *page.documents))
+    url = f"{base}/{PATIENT}/{id}/$everything"
+    return searchset(url, matches(page, base), understood=list(given.items()), following=following)
 
 
 def _page(

@@ -95,6 +95,8 @@ def test_due_gives_the_oldest_of_each_patient_and_destination_by_priority(store:
         uow.outbox.add(message("other-destination-p", "p", destination="lab:2575", priority=2))
         due = [row.control_id for row in uow.outbox.due(NOW, 10)]
         first = [row.control_id for row in uow.outbox.due(NOW, 1)]
+        elsewhere = [row.control_id for row in uow.outbox.due(NOW, 10, ["lab:2575", "nobody:1"])]
+    assert elsewhere == [one for one in due if one != "other-destination-p"]
     assert due == ["stat-r", "urgent-q", "routine-p", "other-destination-p"]
     assert first == ["stat-r"]
 

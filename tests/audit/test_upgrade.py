@@ -116,10 +116,10 @@ def test_the_feature_cache_comes_and_goes_with_its_migration_and_takes_nothing_e
         gone = set(metadata.tables) - set(inspect(connection).get_table_names())
         assert gone == {"feature_cache", "document_ranges", "search_index", "overreads"}
         assert connection.execute(text("SELECT count(*) FROM analyses")).scalar_one() == 1
-    with pytest.raises(ConfigurationError, match="at schema 0001, this version needs 0004"):
+    with pytest.raises(ConfigurationError, match="at schema 0001, this version needs 0005"):
         open_store(url, chain_id="chain-b")
     done = upgrade(url)
-    assert (done.before, done.after, done.copy is None) == ("0001", "0004", url.startswith("postgresql"))
+    assert (done.before, done.after, done.copy is None) == ("0001", REVISION, url.startswith("postgresql"))
     store = open_store(url, chain_id="chain-b")
     assert store.known_features(features(1).key) is None
     with store.unit_of_work() as uow:
@@ -161,6 +161,24 @@ def test_documents_are_found_by_what_they_were_found_by_before(url: str) -> None
             found.id for found in reader.documents.search(Search(type="DiagnosticReport", criteria=(about,))).documents
         ] == ["r-1"]
     store.close()
+
+
+def test_documents_are_in_the_order_of_code_points_whatever_the_language_of_the_database(
+    migrated_postgresql: str,
+) -> None:
+    def collations() -> dict[str, str]:
+        query = text(
+            "SELECT attname, collname FROM pg_attribute JOIN pg_collation ON pg_collation.oid = attcollation "
+            "WHERE attrelid = 'documents'::regclass AND attname IN ('type', 'id')"
+        )
+        with connected(migrated_postgresql) as connection:
+            return {name: collation for name, collation in connection.execute(query)}
+
+    assert collations() == {"type": "C", "id": "C"}
+    downgrade(migrated_postgresql, "0004")
+    assert collations() == {"type": "default", "id": "default"}
+    upgrade(migrated_postgresql)
+    assert collations() == {"type": "C", "id": "C"}
 
 
 def stored_frames(url: str) -> list[bytes]:

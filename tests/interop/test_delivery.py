@@ -5,13 +5,14 @@ from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 
 from audit.records import QueueRow, QueueState
 from inference.errors import StorageUnavailable
-from interop.delivery import LONGEST_PAUSE, MAX_ATTEMPTS, DeliveryWorker, pause_after
+from interop.delivery import LONGEST_PAUSE, MAX_ATTEMPTS, UNSETTLED, DeliveryWorker, pause_after
 from interop.intake import Intake
 from interop.lanes import BatchStore, Job
 from interop.mllp.framing import frame
@@ -242,6 +243,40 @@ def test_a_result_whose_outcome_cannot_be_stored_is_not_sent_again(
             assert receiver.received == ["R-1"]
             assert sent.attempts == 1
         assert audited(world) == [("result.delivered", "DiagnosticReport/analysis-R-1")]
+
+    run(work())
+
+
+class HeldStore:
+    """Stores nothing until it is let."""
+
+    def __init__(self, store: BatchStore) -> None:
+        self._store = store
+        self.let = Event()
+
+    def run_batch(self, jobs: Sequence[Job]) -> Sequence[Any]:
+        assert self.let.wait(20)
+        return self._store.run_batch(jobs)
+
+
+def test_results_go_on_while_the_outcome_of_the_last_ones_is_being_stored_but_not_without_end(world: World) -> None:
+    async def work() -> None:
+        async with Receiver().listening() as receiver, delivering(world) as delivery:
+            store = HeldStore(vars(delivery.intake.writer)["_store"])
+            number = 2 * UNSETTLED
+            rows = [row(f"R-{n}", f"127.0.0.1:{receiver.port}", f"P-{n}") for n in range(number)]
+            await delivery.intake.write(lambda uow: [uow.outbox.add(one) for one in rows])
+            vars(delivery.intake.writer)["_store"] = store
+            delivery.worker.wake()
+            await receiver.until(UNSETTLED)
+            await asyncio.sleep(0.3)  # no more come, and what was sent does not go again
+            delivery.worker.wake()
+            await asyncio.sleep(0.1)
+            assert receiver.received == [f"R-{n}" for n in range(UNSETTLED)]
+            store.let.set()
+            sent = await delivery.until(finished())
+            assert receiver.received == [f"R-{n}" for n in range(number)]
+            assert {one.attempts for one in sent} == {1}
 
     run(work())
 

@@ -185,6 +185,9 @@ def test_our_definitions_are_found_by_url_and_read(service: Service, type: str) 
     assert service.client.get(f"/fhir/{type}/none").status_code == 404
     assert resources(service.client.get(f"/fhir/{type}?url=urn:none")) == []
     assert resources(service.client.get(f"/fhir/{type}?title=x"))[-1]["resourceType"] == "OperationOutcome"
+    strict = service.client.get(f"/fhir/{type}?title=x", headers={"Prefer": "handling=strict"})
+    assert strict.status_code == 400
+    assert "title" in strict.text
 
 
 def test_every_operation_and_profile_of_the_capability_statement_is_there(service: Service) -> None:
