@@ -9,6 +9,7 @@ answer it (`Untouched`).
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from functools import singledispatch
 from typing import Any
@@ -52,6 +53,8 @@ from audit.schema import document_index, document_ranges, documents
 from audit.times import at_microseconds
 
 Condition = ColumnElement[bool]
+Starts = Callable[[FromClause, str], Condition]
+Ways = Callable[[FromClause, Interval, float], list[Condition]]
 # Sorts after every character that can be stored.
 _LAST = "\U0010ffff"
 
@@ -95,8 +98,8 @@ def _after_a_plus(element: Untouched, compiler: SQLCompiler, **options: Any) -> 
 
 
 def is_document(table: FromClause, type: str, id: ColumnElement[str]) -> Condition:
-    """Whether a row of `documents` is of the document with this id. For SQLite that is not to be the same as the id of an
-    index row: a bound on the one would be one on the other, and range before equality."""
+    """Whether a row of `documents` is of the document with this id. For SQLite that is not to be the same as the id of
+    an index row: a bound on the one would be one on the other, and range before equality."""
     return and_(table.c.type == type, table.c.id == Untouched(id))
 
 
@@ -138,10 +141,22 @@ def _(criterion: Within, type: str) -> Select[Any] | None:
         current = [documents.c.type == type, documents.c.is_current]
         times = [_at_in_interval(documents.c.last_updated, interval) for interval in criterion.alternatives]
         return _together([select(documents.c.id).where(*current, time) for time in times])
+    return _of_ranges(criterion, type, _found_in)
+
+
+def documents_near(criterion: AnyCriterion, type: str) -> Select[Any] | None:
+    """The same as `documents_with`, and perhaps some more, to be counted: what an index tells without a look at the
+    rows themselves."""
+    if isinstance(criterion, Within) and criterion.name != LAST_UPDATED:
+        return _of_ranges(criterion, type, _found_near)
+    return documents_with(criterion, type)
+
+
+def _of_ranges(criterion: Within, type: str, ways: Ways) -> Select[Any] | None:
     rows = document_ranges.alias()
     of_name = [rows.c.type == type, rows.c.name == criterion.name]
-    ways = [way for each in criterion.alternatives for way in _found_in(rows, each, criterion.span)]
-    return _together([select(rows.c.id).where(*of_name, way) for way in ways])
+    found = [way for each in criterion.alternatives for way in ways(rows, each, criterion.span)]
+    return _together([select(rows.c.id).where(*of_name, way) for way in found])
 
 
 @documents_with.register
@@ -274,9 +289,6 @@ def _together(found: list[Select[Any]]) -> Select[Any] | None:
     return select(either.c.id)
 
 
-Starts = Callable[[FromClause, str], Condition]
-
-
 def _one_of(rows: FromClause, criterion: Criterion, starts: Starts) -> Condition:
     if criterion.starts:
         return or_(false(), *(starts(rows, as_key(value)) for _, value in criterion.alternatives))
@@ -311,6 +323,17 @@ def _found_in(rows: FromClause, interval: Interval, span: float) -> list[Conditi
     )
     wide = and_(_in_interval(rows, Untouched(rows.c.low), rows.c.high, interval), rows.c.wide == literal_column("1"))
     return [narrow, wide]
+
+
+def _found_near(rows: FromClause, interval: Interval, span: float) -> list[Condition]:
+    """The bounds of those ways on what is in the indexes: nothing of ends but those of the wide, nor of units."""
+    begins = Interval(from_=interval.from_, before=interval.before)
+    ends = rows.c.low <= interval.to if interval.to is not None else true()
+    if interval.after is None or interval.from_ is not None:
+        return [and_(_in_interval(rows, rows.c.low, rows.c.high, begins), ends)]
+    narrow = replace(begins, from_=interval.after - span)
+    wide = and_(rows.c.high > interval.after, rows.c.wide == literal_column("1"))
+    return [and_(_in_interval(rows, rows.c.low, rows.c.high, narrow), ends), wide]
 
 
 def _in_interval(rows: FromClause, low: ColumnElement[Any], high: ColumnElement[Any], interval: Interval) -> Condition:

@@ -29,7 +29,18 @@ from sqlalchemy import (
     tuple_,
 )
 
-from audit.conditions import Condition, InOrder, Untouched, documents_with, has, is_document, shown, some, updated
+from audit.conditions import (
+    Condition,
+    InOrder,
+    Untouched,
+    documents_near,
+    documents_with,
+    has,
+    is_document,
+    shown,
+    some,
+    updated,
+)
 from audit.criteria import (
     ID,
     LAST_UPDATED,
@@ -169,23 +180,14 @@ def _number(connection: Connection, criterion: AnyCriterion, type: str) -> int |
         return None if None in numbers else min(FEW + 1, sum(number for number in numbers if number is not None))
     if isinstance(criterion, Linked | LinkedFrom) and _links_many(connection, criterion):
         return FEW + 1
-    found = documents_with(_of_any_unit(criterion), type)
+    found = documents_near(criterion, type)
     return None if found is None else _up_to(FEW, connection, found)
 
 
 def _links_many(connection: Connection, criterion: Linked | LinkedFrom) -> bool:
     """Whether too many documents meet what is asked of the other end."""
-    found = documents_with(_of_any_unit(criterion.criteria[0]), criterion.type)
+    found = documents_near(criterion.criteria[0], criterion.type)
     return found is None or _up_to(FOLLOWED * FEW, connection, found) > FOLLOWED * FEW
-
-
-def _of_any_unit(criterion: AnyCriterion) -> AnyCriterion:
-    """No index has the units: to count those of one may be a walk through all of others."""
-    if not isinstance(criterion, Within):
-        return criterion
-    return replace(
-        criterion, alternatives=tuple(replace(each, code=None, system=None) for each in criterion.alternatives)
-    )
 
 
 def _up_to(limit: int, connection: Connection, found: Select[Any]) -> int:

@@ -15,7 +15,7 @@ from audit.criteria import Criterion, Interval, Within
 from audit.records import EntryPage, EntrySearch, Reader, StoredEntry
 from audit.times import at_microseconds, microseconds
 from inference.errors import NotFound, SearchInvalid
-from interop.fhir.bundles import entry, searchset
+from interop.fhir.bundles import entry, listed
 from interop.fhir.exchange import Exchange
 from interop.fhir.negotiation import FHIR_JSON
 from interop.fhir.parameters import COUNT, CURSOR, FORMAT, PRETTY
@@ -150,7 +150,7 @@ def _event(stored: StoredEntry) -> Json:
 
 
 def _bundle(page: EntryPage, understood: Pairs, ignored: Sequence[str], base: str) -> bytes:
-    return searchset(
+    return listed(
         f"{base}/{TYPE}",
         [entry(f"{TYPE}/{one.chain_id}.{one.seq}", _event(one), base) for one in page.entries],
         understood=understood,

@@ -10,14 +10,26 @@ import orjson
 from audit.records import Document, Page
 from interop.fhir.outcome import Issue, outcome
 from interop.fhir.parameters import CURSOR
-from interop.fhir.search import Pairs
+from interop.fhir.search import Pairs, Query, described
 from interop.resources.times import instant
 
 Json = dict[str, Any]
 Cut = Callable[[bytes], bytes]
 
 
-def searchset(
+def searchset(query: Query, page: Page, base: str, cut: Cut | None = None) -> bytes:
+    """The Bundle of one page of a search. cut: what is shown of a resource, the whole without it."""
+    return listed(
+        f"{base}/{query.search.type}",
+        matches(page, base, cut),
+        understood=query.understood,
+        following=query.following(page.next),
+        total=page.total,
+        ignored=described(query),
+    )
+
+
+def listed(
     url: str,
     entries: Iterable[Json],
     *,
@@ -26,7 +38,7 @@ def searchset(
     total: int | None = None,
     ignored: Iterable[str] = (),
 ) -> bytes:
-    """The Bundle of one page. understood: the parameters that were used. following: the cursor of the next page.
+    """A searchset Bundle. understood: the parameters that were used. following: the cursor of the next page.
     ignored: what was not used of the search, in words."""
     document: Json = {"resourceType": "Bundle", "type": "searchset"}
     if total is not None:

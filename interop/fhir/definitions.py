@@ -7,7 +7,7 @@ import orjson
 from fastapi import APIRouter, Request, Response
 
 from inference.errors import SearchInvalid
-from interop.fhir.bundles import entry, searchset
+from interop.fhir.bundles import entry, listed
 from interop.fhir.exchange import Exchange
 from interop.fhir.negotiation import FHIR_JSON
 from interop.fhir.parameters import GENERAL
@@ -59,7 +59,7 @@ def _bundle(kind: str, pairs: Pairs, base: str, *, strict: bool) -> bytes:
     if ignored and strict:
         raise SearchInvalid(f"{kind} cannot be searched by {', '.join(ignored)}", element=ignored[0])
     found = [one for one in resources()[kind].values() if all(_meets(one, *pair) for pair in known)]
-    return searchset(
+    return listed(
         f"{base}/{kind}",
         [entry(f"{kind}/{one['id']}", one, base) for one in found],
         understood=known,

@@ -13,7 +13,7 @@ from audit.criteria import LAST_UPDATED, AnyCriterion, AnyOf, Criterion, Include
 from audit.records import Document, Page, Reader
 from audit.times import microseconds
 from inference.errors import SearchInvalid
-from interop.fhir.bundles import matches, searchset
+from interop.fhir.bundles import listed, matches
 from interop.fhir.parameters import COUNT, CURSOR
 from interop.fhir.search import Pairs, count_of
 from interop.resources.identifiers import identifiers_of
@@ -37,7 +37,7 @@ def everything(store: Reader, id: str, pairs: Pairs, base: str) -> bytes:
     if CURSOR not in given:
         page = replace(page, documents=(patient, *page.documents))
     url = f"{base}/{PATIENT}/{id}/$everything"
-    return searchset(url, matches(page, base), understood=list(given.items()), following=following)
+    return listed(url, matches(page, base), understood=list(given.items()), following=following)
 
 
 def _page(

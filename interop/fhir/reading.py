@@ -16,7 +16,7 @@ from interop.fhir import binaries, bundles
 from interop.fhir.exchange import Exchange, is_unchanged, version_headers
 from interop.fhir.negotiation import FHIR_JSON
 from interop.fhir.parameters import COUNT, CURSOR, INTERACTIONS, OF_THE_ANSWER, Interaction, parameters
-from interop.fhir.search import MAX_COUNT, Pairs, count_of, described, parse
+from interop.fhir.search import MAX_COUNT, Pairs, count_of, parse
 from interop.fhir.subset import Subset, subset
 from interop.intake import Intake
 from interop.resources.times import span
@@ -71,14 +71,7 @@ class Reading:
         cut = None if wanted is None or wanted.is_count else lambda content: subset(content, wanted)
 
         def page(found: Page) -> bytes:
-            return bundles.searchset(
-                f"{base}/{type}",
-                bundles.matches(found, base, cut),
-                understood=query.understood,
-                following=query.following(found.next),
-                total=found.total,
-                ignored=described(query),
-            )
+            return bundles.searchset(query, found, base, cut)
 
         return Read(content=await self._intake.read(lambda store: page(store.documents.search(query.search))))
 

@@ -172,7 +172,7 @@ def test_documents_are_in_the_order_of_code_points_whatever_the_language_of_the_
             "WHERE attrelid = 'documents'::regclass AND attname IN ('type', 'id')"
         )
         with connected(migrated_postgresql) as connection:
-            return {name: collation for name, collation in connection.execute(query)}
+            return {row[0]: row[1] for row in connection.execute(query)}
 
     assert collations() == {"type": "C", "id": "C"}
     downgrade(migrated_postgresql, "0004")
