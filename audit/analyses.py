@@ -1,8 +1,9 @@
 """The results of analyses."""
 
 from dataclasses import fields
+from datetime import datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from audit.columns import as_key
 from audit.insert import insert_if_absent
@@ -31,3 +32,8 @@ class SqlAnalyses:
         if row is None:
             raise NotFound("no such analysis")
         return AnalysisRow(**row)
+
+    def count(self, mode: str, since: datetime) -> int:
+        """How many were made in a mode since then."""
+        made = select(func.count()).where(analyses.c.mode == mode, analyses.c.analyzed_at >= since)
+        return self._connection.execute(made).scalar_one()

@@ -136,8 +136,12 @@ class SqlDocuments:
 
     def owner(self, scope: str, key: str) -> str | None:
         """Who has claimed a key, as far as this transaction sees."""
-        held = self._holder({"scope": as_key(scope), "key": as_key(key)})
+        held = self.held(scope, key)
         return None if held is None else held[0]
+
+    def held(self, scope: str, key: str) -> tuple[str, str] | None:
+        """Who has claimed a key and with which digest, as far as this transaction sees."""
+        return self._holder({"scope": as_key(scope), "key": as_key(key)})
 
     def reclaim(self, scope: str, owner: str, digest: str, keys: Sequence[str], before: Sequence[str]) -> None:
         """From now on `owner` holds just these keys, with this digest; before: those that it held. Raises Duplicate

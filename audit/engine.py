@@ -103,7 +103,8 @@ _COMMON = (
 # The index pages that new ECGs go to; with SQLite's own 2 MB a commit reads them back in from a few thousand ECGs on.
 _WRITER_CACHE = f"PRAGMA cache_size = -{32 * 1024}"  # KB
 _WRITER = (*_COMMON, _WRITER_CACHE, "PRAGMA wal_autocheckpoint = 0", "PRAGMA foreign_keys = ON")
-_READER = (*_COMMON, "PRAGMA query_only = ON")
+# A page of ten ECGs takes 1 MB; with SQLite's own 2 MB two such searches push out what the others need.
+_READER = (*_COMMON, f"PRAGMA cache_size = -{8 * 1024}", "PRAGMA query_only = ON")
 _MIGRATION = (*_COMMON, "PRAGMA foreign_keys = OFF")
 
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from audit.card_records import Cards
 from audit.criteria import Row, Search
 from audit.packed import Body, Hashed
 
@@ -52,6 +53,8 @@ class AuditEvent(StrEnum):
     MESSAGE_IGNORED = "message.ignored"
     ECG_WITHDRAWN = "ecg.withdrawn"
     REPORT_OVERREAD = "report.overread"
+    CARDS_SHOWN = "cards.shown"
+    CARD_FEEDBACK = "card.feedback"
     OBSERVATION_STORED = "observation.stored"
     RESOURCE_CREATED = "resource.created"
     RESOURCE_UPDATED = "resource.updated"
@@ -329,6 +332,9 @@ class Documents(Protocol):
     def owner(self, scope: str, key: str) -> str | None:
         """Who has claimed a key, as far as this transaction sees."""
 
+    def held(self, scope: str, key: str) -> tuple[str, str] | None:
+        """Who has claimed a key and with which digest, as far as this transaction sees."""
+
     def reclaim(self, scope: str, owner: str, digest: str, keys: Sequence[str], before: Sequence[str]) -> None:
         """From now on `owner` holds just these keys, with this digest; before: those that it held. Raises Duplicate
         where another holds one."""
@@ -368,6 +374,9 @@ class Analyses(Protocol):
 
     def get(self, id: str) -> AnalysisRow:
         """One result. Raises NotFound."""
+
+    def count(self, mode: str, since: datetime) -> int:
+        """How many were made in a mode since then."""
 
 
 class Features(Protocol):
@@ -420,6 +429,7 @@ class UnitOfWork(Protocol):
     analyses: Analyses
     features: Features
     overreads: Overreads
+    cards: Cards
     trail: Trail
 
 
@@ -432,4 +442,5 @@ class Reader(Protocol):
     analyses: Analyses
     features: Features
     overreads: Overreads
+    cards: Cards
     entries: Entries

@@ -28,7 +28,7 @@ from audit.columns import AcknowledgementLetter, Compressed, Key, RowId, UtcDate
 from audit.records import ProcessingState
 
 # The newest migration; together they make just these tables.
-REVISION = "0005"
+REVISION = "0006"
 
 WIDE = "wide = 1"
 OPEN = f"processing = '{ProcessingState.RECEIVED}'"
@@ -195,6 +195,46 @@ overreads = Table(
     Column("agreed", Boolean),
     Column("findings", JSON(none_as_null=True)),
     Column("detail", Compressed, nullable=False),
+)
+
+# What clinicians were shown by CDS Hooks, and what they did about it.
+cards = Table(
+    "cards",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("at", UtcDateTime, nullable=False, index=True),
+    Column("service", Text, nullable=False),
+    Column("user_key", Key, nullable=False),
+    Column("analysis_id", Text, nullable=False),
+    Column("indicator", Text, nullable=False),
+    Index("ix_cards_user_key_analysis_id", "user_key", "analysis_id"),
+)
+
+# Each finding of a card, with the newest decision on it.
+card_findings = Table(
+    "card_findings",
+    metadata,
+    Column("card_id", Text, ForeignKey("cards.id"), primary_key=True),
+    Column("rule", Text, primary_key=True),
+    Column("urgency", Text, nullable=False),
+    Column("suggestion_ids", JSON(none_as_null=True), nullable=False),
+    Column("outcome", Text),
+    Column("decided_at", UtcDateTime),
+    Column("reason", Text),
+    sqlite_with_rowid=False,
+)
+
+# Every feedback as it came; clients send one again, and change their minds.
+card_feedback = Table(
+    "card_feedback",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("card_id", Text, ForeignKey("cards.id"), nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("outcome_at", UtcDateTime, nullable=False),
+    Column("received_at", UtcDateTime, nullable=False),
+    Column("detail", Compressed, nullable=False),
+    UniqueConstraint("card_id", "outcome", "outcome_at"),
 )
 
 audit_heads = Table(

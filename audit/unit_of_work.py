@@ -8,6 +8,8 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from audit.analyses import SqlAnalyses
+from audit.card_records import Cards
+from audit.cards import SqlCards
 from audit.chain import Head
 from audit.documents import SqlDocuments
 from audit.driver import run
@@ -44,6 +46,7 @@ class SqlReader:
         self.analyses: Analyses = SqlAnalyses(connection)
         self.features: Features = SqlFeatures(connection)
         self.overreads: Overreads = SqlOverreads(connection)
+        self.cards: Cards = SqlCards(connection)
         self.entries: Entries = SqlEntries(connection)
 
 

@@ -12,6 +12,7 @@ from inference.errors import InvalidContent, ServiceError
 from inference.recording import Recording, Sex
 from interop.hl7.message import parse
 from interop.mllp.sender import DeliveryError, Sender
+from interop.resources.codes import URN_IDENTIFIERS
 from interop.resources.ecg_document import render_ecg
 from interop.resources.identifiers import Identifier
 from interop.resources.patients import latest_birth_date
@@ -34,7 +35,7 @@ def observation_to_send(recording: Recording, patient_id: str) -> bytes:
         recording,
         id="ecg",
         subject={"reference": "#patient", "identifier": {"system": PATIENT_SYSTEM, "value": patient_id}},
-        identifiers=(Identifier(f"urn:uuid:{uuid4()}", "urn:ietf:rfc:3986"),),
+        identifiers=(Identifier(f"urn:uuid:{uuid4()}", URN_IDENTIFIERS),),
         issued=recording.recorded_at or datetime.now(UTC),
     )
     document = orjson.loads(body.content)

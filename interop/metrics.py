@@ -5,7 +5,7 @@ keeps the number of series bounded and patient data out.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -74,6 +74,9 @@ COUNTERS: Mapping[str, Family] = {
     "ecg_deliveries_total": Family("Attempts to deliver outbound results", ("outcome",)),
     "ecg_model_changes_total": Family("Activations of another model that this process took up or not", ("outcome",)),
     "ecg_feature_cache_total": Family("Lookups in the feature cache", ("outcome",)),
+    "ecg_cds_calls_total": Family("Hook calls answered with cards or with none", ("service",)),
+    "ecg_cds_cards_total": Family("CDS Hooks cards shown", ("service", "indicator")),
+    "ecg_cds_decisions_total": Family("Findings on cards that a user decided on", ("rule", "outcome", "reason")),
     "ecg_http_requests_total": Family("HTTP requests", ("method", "route", "status")),
 }
 GAUGES: Mapping[str, Family] = {
@@ -197,6 +200,16 @@ class Metrics:
     def looked_up(self, outcome: CacheOutcome) -> None:
         """Something was looked up in the feature cache."""
         self._counters["ecg_feature_cache_total"].labels(outcome).inc()
+
+    def cards_shown(self, service: str, indicators: Sequence[str]) -> None:
+        """A hook call was answered with these cards."""
+        self._counters["ecg_cds_calls_total"].labels(service).inc()
+        for indicator in indicators:
+            self._counters["ecg_cds_cards_total"].labels(service, indicator).inc()
+
+    def decided(self, rule: str, outcome: str, reason: str) -> None:
+        """A user decided on a finding. rule: of the rules file. outcome, reason: words of closed lists."""
+        self._counters["ecg_cds_decisions_total"].labels(rule, outcome, reason).inc()
 
     def exposition(self) -> tuple[bytes, str]:
         """The text of all metrics and its content type."""

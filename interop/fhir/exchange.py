@@ -11,6 +11,7 @@ from audit.records import Document
 from interop.fhir.negotiation import Preferences, answer_type, preferences
 from interop.fhir.subset import pretty
 from interop.settings import Settings
+from interop.urls import root_url
 
 PREFIX = "/fhir"
 
@@ -49,8 +50,7 @@ class Exchange:
 
 def base_url(request: Request, settings: Settings) -> str:
     """`ECG_PUBLIC_URL` + `/fhir`, or as the client addressed us."""
-    root = settings.public_url or str(request.base_url)
-    return f"{root.rstrip('/')}{PREFIX}"
+    return f"{root_url(request, settings)}{PREFIX}"
 
 
 def version_headers(document: Document) -> dict[str, str]:

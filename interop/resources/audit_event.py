@@ -102,6 +102,8 @@ KINDS: Mapping[AuditEvent, Kind] = {
     AuditEvent.ECG_UNINTERPRETABLE: Kind(ACTIVITY, "E", "An ECG could not be interpreted", MINOR_FAILURE),
     AuditEvent.ECG_WITHDRAWN: Kind(ACTIVITY, "U", "The results of an ECG were withdrawn"),
     AuditEvent.REPORT_OVERREAD: Kind(ACTIVITY, "U", "A clinician read a report", asker=HUMAN),
+    AuditEvent.CARDS_SHOWN: Kind(REST, "R", "Results were shown to a user by CDS Hooks", asker=HUMAN),
+    AuditEvent.CARD_FEEDBACK: Kind(REST, "U", "A user accepted or overrode a card", asker=HUMAN),
     AuditEvent.MESSAGE_FAILED: Kind(IMPORT, "C", "A received message could not be processed", MINOR_FAILURE),
     AuditEvent.MESSAGE_IGNORED: Kind(IMPORT, "C", "A received message had nothing to analyse"),
     AuditEvent.OBSERVATION_STORED: Kind(REST, "C", "An Observation was stored without analysis", subtypes=(CREATE,)),

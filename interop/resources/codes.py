@@ -4,6 +4,8 @@ from typing import Any
 
 LOINC = "http://loinc.org"
 URIS = "urn:ietf:rfc3986"
+# Of an identifier that is a URI (FHIR R4, identifier-registry.html).
+URN_IDENTIFIERS = "urn:ietf:rfc:3986"
 UCUM = "http://unitsofmeasure.org"
 MDC = "urn:iso:std:iso:11073:10101"
 # The same nomenclature by its OID, as HL7's own example writes it.

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from datetime import timedelta
 from types import MappingProxyType
 
 import pytest
@@ -31,6 +32,17 @@ def test_an_analysis_is_stored_once(store: Store) -> None:
         uow.analyses.add(row)
         with pytest.raises(Duplicate):
             uow.analyses.add(row)
+
+
+def test_the_analyses_of_a_time_are_counted_by_mode(store: Store) -> None:
+    row = analysis("a-1", received_id(store))
+    with store.unit_of_work() as uow:
+        for number, mode in enumerate(("live", "live", "silent")):
+            uow.analyses.add(replace(row, id=f"a-{number}", mode=mode))
+        uow.analyses.add(replace(row, id="old", analyzed_at=row.analyzed_at - timedelta(days=2)))
+    with store.reader() as reader:
+        since = row.analyzed_at - timedelta(days=1)
+        assert (reader.analyses.count("live", since), reader.analyses.count("silent", since)) == (2, 1)
 
 
 def test_an_unknown_analysis_is_not_found(store: Store) -> None:

@@ -68,6 +68,7 @@ def test_a_claimed_key_names_its_holder(store: Store) -> None:
     with store.reader() as reader:
         assert reader.documents.owner("identifier", "sys|1") == "Observation/o-1"
         assert reader.documents.owner("identifier", "sys|2") is None
+        assert reader.documents.held("identifier", "sys|2") is None
 
 
 def test_of_eight_threads_that_claim_one_key_exactly_one_gets_it(migrated_url: str) -> None:
