@@ -1,6 +1,6 @@
 """Start, memory, and the latency of each door, all on one service so that each figure is of a service in use."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from itertools import count
 
@@ -20,6 +20,8 @@ _FIRST = (block * 1_000_000 for block in count(1))
 PREDICT_BUDGET = (Budget("p99", 15.0),)
 FHIR_BUDGET = (Budget("p99", 60.0),)
 MLLP_BUDGET = (Budget("p99", 60.0),)
+HOOK_BUDGET = (Budget("p99", 150.0),)
+KNOWN_HOOK_BUDGET = (Budget("p99", 100.0),)
 # How the 15 ms are shared out; the parsing's share is in the table of the parsers.
 PREDICT_SHARES = {
     stage: (Budget("p50", limit),)
@@ -56,6 +58,28 @@ def mllp_load(service: Service, requests: int, clients: int = 1) -> Load:
     )  # fmt: skip
 
 
+def hook_load(service: Service, requests: int, clients: int = 1) -> Load:
+    """Hook calls with an ECG that nobody has seen."""
+    return _hooks(service, requests, clients, with_ecg=True)
+
+
+def known_hook_load(service: Service, requests: int, clients: int = 1) -> Load:
+    """Hook calls for patients whose ECGs came by another door."""
+    return _hooks(service, requests, clients, with_ecg=False)
+
+
+def _hooks(service: Service, requests: int, clients: int, *, with_ecg: bool) -> Load:
+    return Load(
+        protocol="http", address=service.http, templates=messages.hook_calls(with_ecg=with_ecg), first=first_number(),
+        clients=clients, messages=requests, path="/cds-services/ecg-patient-view", media_type="application/json",
+    )  # fmt: skip
+
+
+# After the others, whose ECGs the second finds.
+HOOKS = {
+    "CDS Hooks patient-view, ECG in the prefetch": (hook_load, HOOK_BUDGET),
+    "CDS Hooks patient-view, ECG analysed before": (known_hook_load, KNOWN_HOOK_BUDGET),
+}
 DOORS = {
     "/predict, 12 x 5000": (predict_load, PREDICT_BUDGET),
     "FHIR Observation, 12 x 5000": (fhir_load, FHIR_BUDGET),
@@ -87,7 +111,7 @@ def _start(seconds: list[float]) -> Row:
 
 def _memory(clients: Clients, service: Service, requests: int) -> tuple[Row, ...]:
     fresh = memory_now(service, "memory when ready (RSS)")
-    loads = [make(service, requests) for make, _ in DOORS.values()]
+    loads = [make(service, requests) for make, _ in (*DOORS.values(), *HOOKS.values())]
     failures = sum(clients.run(service, load).failures for load in loads)
     used = memory_now(service, f"memory after {requests} requests on every door (RSS)")
     return fresh, replace(used, budgets=(Budget("p50", 350.0),), failures=failures)
@@ -114,7 +138,17 @@ def _latencies(clients: Clients, service: Service, sizes: Sizes) -> tuple[list[R
         if load.protocol == "mllp":
             beside = clients.run(service, replace(load, first=first_number(), idle=IDLE))
             rows.append(door_row(f"{what}, 1 client, {IDLE} idle beside", beside, budgets=budgets, note=size))
-    return rows, stages
+    return [*rows, *_hook_rows(clients, service, sizes)], stages
+
+
+def _hook_rows(clients: Clients, service: Service, sizes: Sizes) -> Iterator[Row]:
+    """Without shares: a call with an ECG writes twice, the ECG and what was shown of it."""
+    for what, (make, budgets) in HOOKS.items():
+        load = replace(make(service, sizes.waveforms), seconds=sizes.row_seconds)
+        note = f"{len(load.message(0)) / 1000:.0f} KB"
+        yield door_row(f"{what}, 1 client", clients.run(service, load), budgets=budgets, note=note)
+        several = replace(make(service, sizes.waveforms, MANY), seconds=sizes.row_seconds)
+        yield door_row(f"{what}, {MANY} clients", clients.run(service, several), note=note)
 
 
 def door_row(what: str, loaded: Loaded, *, budgets: tuple[Budget, ...] = (), note: str = "") -> Row:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import orjson
@@ -94,6 +95,28 @@ def observations() -> tuple[Template, ...]:
 def _observation(recording: Recording) -> bytes:
     identified = b"00000000-0000-4000-8000-" + NUMBER
     return _UUID.sub(identified, observation_to_send(recording, PATIENT.decode()))
+
+
+def hook_calls(*, with_ecg: bool) -> tuple[Template, ...]:
+    """Bodies of `POST /cds-services/ecg-patient-view` for the patients of the Observations, with one ECG that nobody has
+    seen in the prefetch, or with none: then what came before by another door is found."""
+    return tuple(template(_hook_call(recording, with_ecg=with_ecg)) for recording in recordings())
+
+
+def _hook_call(recording: Recording, *, with_ecg: bool) -> bytes:
+    posted = orjson.loads(_observation(recording))
+    (patient,) = posted.pop("contained")
+    ecg = posted | {"id": f"ecg-{NUMBER.decode()}", "subject": {"reference": "Patient/bench"}}
+    del ecg["identifier"]
+    found = {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": ecg}]}
+    body = {
+        "hook": "patient-view",
+        "hookInstance": str(uuid4()),
+        "fhirServer": "https://ehr.example/fhir",
+        "context": {"userId": "Practitioner/bench", "patientId": "bench"},
+        "prefetch": {"patient": patient | {"id": "bench"}, "ecgs": found if with_ecg else None},
+    }
+    return orjson.dumps(body)
 
 
 def orus() -> tuple[Template, ...]:
