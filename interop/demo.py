@@ -20,6 +20,7 @@ from interop import client
 from interop.bootstrap import new_id, now
 from interop.commands.console import out
 from interop.hl7.waveform import to_oru
+from interop.pages.routes import page_path
 from interop.settings import Settings
 
 EXAMPLES = Path("examples")
@@ -36,11 +37,11 @@ def run(settings: Settings, *, once: bool) -> None:
         _introduce(settings, ready)
         try:
             with httpx.Client(base_url=ready["http"], timeout=30) as http:
-                _by_fhir(http, infarction)
+                report = _by_fhir(http, infarction)
                 _by_mllp(http, ready["mllp"], normal)
         except httpx.HTTPError as error:
             raise ServiceError(f"{type(error).__name__}: {error}") from error
-        _farewell(ready)
+        _farewell(ready, report)
         if not once:
             out.print("Serving until Ctrl-C.")
             _wait(process)
@@ -108,7 +109,8 @@ def _introduce(settings: Settings, ready: dict[str, Any]) -> None:
     out.print(f"store  {settings.model_dump(mode='json')['database_url'] or 'sqlite'}\n", markup=False)
 
 
-def _by_fhir(http: httpx.Client, recording: Recording) -> None:
+def _by_fhir(http: httpx.Client, recording: Recording) -> str:
+    """Gives the id of the report."""
     out.rule("1. FHIR: PTB-XL recording 184, posted as an Observation", align="left")
     content = client.observation_to_send(recording, f"DEMO-{new_id().hex[-8:]}")
     response = http.post("/fhir/Observation", content=content, headers={"Content-Type": "application/fhir+json"})
@@ -117,7 +119,7 @@ def _by_fhir(http: httpx.Client, recording: Recording) -> None:
     out.print(f"201 Created, {len(content) // 1000} KB, {response.elapsed.total_seconds() * 1000:.0f} ms")
     out.print(f"Location {location}\n", markup=False)
     observation = "/".join(location.split("/_history")[0].split("/")[-2:])
-    _show_report(http, {"result": observation})
+    return _show_report(http, {"result": observation})
 
 
 def _by_mllp(http: httpx.Client, address: str, recording: Recording) -> None:
@@ -134,7 +136,7 @@ def _by_mllp(http: httpx.Client, address: str, recording: Recording) -> None:
     _show_report(http, {"identifier": order})
 
 
-def _show_report(http: httpx.Client, query: dict[str, str]) -> None:
+def _show_report(http: httpx.Client, query: dict[str, str]) -> str:
     found = _json(http, "/fhir/DiagnosticReport", query)
     if found.get("total") != 1:
         raise ServiceError(f"one DiagnosticReport was expected, {found.get('total')} were found")
@@ -152,6 +154,7 @@ def _show_report(http: httpx.Client, query: dict[str, str]) -> None:
         request = entry["resource"]
         out.print(f"  {request['priority']:<8} {request['code']['text']}", markup=False)
     out.print()
+    return str(report["id"])
 
 
 def _json(http: httpx.Client, path: str, query: dict[str, str]) -> dict[str, Any]:
@@ -166,8 +169,10 @@ def _require(response: httpx.Response) -> None:
         raise ServiceError(f"{response.request.url.path} answered {response.status_code}: {response.text[:500]}")
 
 
-def _farewell(ready: dict[str, Any]) -> None:
+def _farewell(ready: dict[str, Any], report: str) -> None:
     out.rule("Where to look next", align="left")
+    out.print("  The infarction with its tracing, as a clinician sees it:")
+    out.print(f"  {ready['http']}{page_path(report)}", markup=False)
     for path, what in (
         ("/docs", "the REST interface, to try out"),
         ("/fhir/metadata", "what the FHIR facade can do"),

@@ -93,7 +93,7 @@ def test_a_wrong_setting_is_one_clear_line_and_exit_code_2(tmp_path: Path) -> No
 def test_the_demonstration_runs_both_doors(tmp_path: Path) -> None:
     result = command("demo", "--once", "--http-port", "0", "--mllp-port", "0", folder=tmp_path, allow_candidate="true")
     assert result.returncode == 0, result.stdout + result.stderr
-    for expected in ("201 Created", "MSA|AA|", "DiagnosticReport/", "(preliminary)", "Not a medical device"):
+    for expected in ("201 Created", "MSA|AA|", "DiagnosticReport/", "(preliminary)", "Not a medical device", "/ecg/"):
         assert expected in result.stdout
 
 

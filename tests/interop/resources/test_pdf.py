@@ -21,7 +21,7 @@ from actions.analysis import Analysis, Mode
 from actions.conclusion import NOT_ASSESSED
 from inference.formats import wfdb
 from inference.recording import LEADS, Recording, Sex
-from interop.resources import pdf
+from interop.resources import tracing
 from interop.resources.origin import Origin
 from interop.resources.pdf import report_pdf
 from interop.resources.report import render
@@ -159,7 +159,7 @@ def strokes(content: bytes) -> list[Stroke]:
 
 def traces(content: bytes) -> list[Stroke]:
     """The lines of leads: those in the width of a trace that are neither pulses nor marks of columns."""
-    return [stroke for stroke in strokes(content) if stroke.width == pdf.TRACE and len(stroke.points) not in (2, 6)]
+    return [stroke for stroke in strokes(content) if stroke.width == tracing.TRACE and len(stroke.points) not in (2, 6)]
 
 
 def spikes(lead: str, seconds: Sequence[float], millivolts: float = 1.0, rate: float = RATE) -> NDArray[np.float64]:
@@ -184,36 +184,36 @@ def test_a_second_is_25_mm_and_a_millivolt_10_mm() -> None:
 
 def test_a_pulse_of_1_mv_and_200_ms_stands_before_each_row_on_the_lines_of_the_paper() -> None:
     drawn = strokes(page())
-    pulses = [stroke for stroke in drawn if stroke.width == pdf.TRACE and len(stroke.points) == 6]
+    pulses = [stroke for stroke in drawn if stroke.width == tracing.TRACE and len(stroke.points) == 6]
     assert len(pulses) == 4
-    lines = {round(float(stroke.points[0, 0]), 2) for stroke in drawn if stroke.width == pdf.MAJOR_LINE}
+    lines = {round(float(stroke.points[0, 0]), 2) for stroke in drawn if stroke.width == tracing.MAJOR_LINE}
     for pulse in pulses:
         up, down = pulse.points[1:3], pulse.points[3:5]
         assert up[1, 1] - up[0, 1] == pytest.approx(10, abs=0.02)
         assert down[0, 0] - up[0, 0] == pytest.approx(5, abs=0.02)
         assert round(float(up[0, 0]), 2) in lines
-        assert pulse.points[:, 0].max() < pdf.TIME_ZERO
+        assert pulse.points[:, 0].max() < tracing.TIME_ZERO
 
 
-@pytest.mark.parametrize(("width", "step"), [(pdf.MINOR_LINE, 1.0), (pdf.MAJOR_LINE, 5.0)])
+@pytest.mark.parametrize(("width", "step"), [(tracing.MINOR_LINE, 1.0), (tracing.MAJOR_LINE, 5.0)])
 def test_the_paper_has_lines_each_millimetre_and_each_five(width: float, step: float) -> None:
     lines = [stroke.points for stroke in strokes(page()) if stroke.width == width]
     upright = sorted(float(line[0, 0]) for line in lines if np.ptp(line[:, 0]) < 0.01)
     level = sorted(float(line[0, 1]) for line in lines if np.ptp(line[:, 1]) < 0.01)
-    for positions, length in ((upright, pdf.PAPER_WIDTH), (level, pdf.PAPER_HEIGHT)):
+    for positions, length in ((upright, tracing.PAPER_WIDTH), (level, tracing.PAPER_HEIGHT)):
         np.testing.assert_allclose(np.diff(positions), step, atol=0.02)
         assert positions[-1] - positions[0] == pytest.approx(length, abs=0.02)
 
 
 @pytest.mark.parametrize("lead", LEADS)
 def test_a_lead_shows_its_own_column_of_the_recording(lead: str) -> None:
-    row, column = next((r, leads.index(lead)) for r, leads in enumerate(pdf.ROWS) if lead in leads)
+    row, column = next((r, leads.index(lead)) for r, leads in enumerate(tracing.ROWS) if lead in leads)
     middle = column * 2.5 + 1.25
     drawn = traces(page(with_signal(spikes(lead, (middle,)))))
     high = [index for index, trace in enumerate(drawn[:12]) if trace.size[1] > 5]
     assert high == [row * 4 + column]
     peak = drawn[high[0]].points[drawn[high[0]].points[:, 1].argmax()]
-    expected = (pdf.TIME_ZERO + middle * 25, pdf.BASELINES[row] + 10)
+    expected = (tracing.TIME_ZERO + middle * 25, tracing.BASELINES[row] + 10)
     np.testing.assert_allclose(peak, expected, atol=0.02)
 
 
@@ -227,8 +227,8 @@ def test_a_gap_of_invalid_samples_stays_empty() -> None:
     signal = np.zeros((12, 5000))
     signal[1, 2000:3000] = np.nan
     strip = [trace.points[:, 0] for trace in traces(page(with_signal(signal)))[-2:]]
-    assert strip[0].max() == pytest.approx(pdf.TIME_ZERO + 1999 / RATE * 25, abs=0.02)
-    assert strip[1].min() == pytest.approx(pdf.TIME_ZERO + 3000 / RATE * 25, abs=0.02)
+    assert strip[0].max() == pytest.approx(tracing.TIME_ZERO + 1999 / RATE * 25, abs=0.02)
+    assert strip[1].min() == pytest.approx(tracing.TIME_ZERO + 3000 / RATE * 25, abs=0.02)
 
 
 def test_a_lead_without_any_valid_sample_is_told() -> None:
@@ -240,14 +240,14 @@ def test_a_lead_without_any_valid_sample_is_told() -> None:
 
 def test_an_offset_of_a_lead_does_not_move_it_off_the_paper() -> None:
     drawn = traces(page(with_signal(np.full((12, 5000), 7.0))))
-    assert drawn[0].points[:, 1].tolist() == pytest.approx([pdf.BASELINES[0]] * 1250, abs=0.02)
+    assert drawn[0].points[:, 1].tolist() == pytest.approx([tracing.BASELINES[0]] * 1250, abs=0.02)
 
 
 def test_what_goes_beyond_the_paper_is_cut_at_its_edge_and_told() -> None:
     content = page(with_signal(spikes("I", (1.0,), millivolts=9.0)))
     assert "BEYOND THE PAPER ARE CUT OFF" in words(content)
     assert "CUT OFF" not in words(page(with_signal(spikes("I", (1.0,)))))
-    paper = (pdf.PAPER_LEFT, pdf.PAPER_BOTTOM, pdf.PAPER_WIDTH, pdf.PAPER_HEIGHT)
+    paper = (tracing.PAPER_LEFT, tracing.PAPER_BOTTOM, tracing.PAPER_WIDTH, tracing.PAPER_HEIGHT)
     assert {trace.clipped for trace in traces(content)} == {paper}
 
 
@@ -255,19 +255,7 @@ def test_what_goes_beyond_the_paper_is_cut_at_its_edge_and_told() -> None:
 def test_a_spike_of_one_sample_is_as_high_at_any_rate(rate: float) -> None:
     strip = traces(page(with_signal(spikes("II", (4.0321,), rate=rate), rate)))[-1]
     assert strip.size[1] == pytest.approx(10, abs=0.02)
-    assert len(strip.points) <= 10 * pdf.MAX_POINTS_PER_SECOND + 3
-
-
-@given(
-    values=st.lists(st.floats(-5, 5, width=32), min_size=1, max_size=200),
-    interval=st.integers(0, 64),
-)
-def test_thinning_keeps_ends_and_extremes_and_the_order(values: list[float], interval: int) -> None:
-    samples = np.array(values)
-    kept = pdf._thinned(samples, interval)
-    assert (np.diff(kept) > 0).all()
-    assert (kept[0], kept[-1]) == (0, len(values) - 1)
-    assert (samples[kept].min(), samples[kept].max()) == (samples.min(), samples.max())
+    assert len(strip.points) <= 10 * tracing.MAX_POINTS_PER_SECOND + 3
 
 
 def test_a_short_recording_shows_its_beginning_in_every_column() -> None:
@@ -281,7 +269,7 @@ def test_a_short_recording_shows_its_beginning_in_every_column() -> None:
 def test_a_long_recording_shows_ten_seconds_and_says_so() -> None:
     content = page(flat(seconds=30))
     assert "the first 10 of 30 s" in words(content)
-    assert max(float(trace.points[:, 0].max()) for trace in traces(content)) < pdf.TIME_ZERO + 250.1
+    assert max(float(trace.points[:, 0].max()) for trace in traces(content)) < tracing.TIME_ZERO + 250.1
 
 
 @pytest.mark.parametrize("samples", [1, 2, 5, 1249, 4999])
@@ -461,7 +449,7 @@ def test_a_real_recording_gives_a_small_page(examples: Path) -> None:
     assert len(content) < 120_000
     strip = traces(content)[-1]
     signal = recording.signal[1].astype(np.float64)
-    expected = pdf.STRIP_BASELINE + (signal - np.median(signal)) * 10
+    expected = tracing.STRIP_BASELINE + (signal - np.median(signal)) * 10
     np.testing.assert_allclose(strip.points[:, 1], expected, atol=0.02)
 
 

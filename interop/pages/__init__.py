@@ -1,0 +1,1 @@
+"""Pages for people, without script: rendered here, read in a browser, changed by nobody."""
