@@ -8,13 +8,25 @@ docs/actions.md explains the file.
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from actions.analysis import PolicyInfo, Urgency
 from actions.checks import problems_of
-from actions.rules import ConclusionKind, Limits, NormalLimit, Policy, Rule, When, Wording
+from actions.rules import (
+    ConclusionKind,
+    Limits,
+    NormalLimit,
+    OrderGroup,
+    OrderKind,
+    OrderRule,
+    Policy,
+    Rule,
+    When,
+    Wording,
+)
 from inference.errors import PolicyInvalid
 from inference.labels import SNOMED_CT, Coding, Superclass
 from inference.quality import QualityCode
@@ -23,7 +35,7 @@ from inference.recording import Sex
 SHIPPED = "policy.json"
 SCHEMA = "policy.schema.json"
 
-# The shipped rules take 20 kB; anything near this limit is not a rules file.
+# The shipped rules take 60 kB; anything near this limit is not a rules file.
 MAX_BYTES = 1_000_000
 
 
@@ -87,22 +99,32 @@ def _schema_problems(document: Any) -> Iterator[str]:
 def _place(document: Any, path: Sequence[str | int]) -> str:
     """Where a problem is, by rule id where there is one: `rule 'mi-urgent' when.probability`."""
     if len(path) >= 2 and path[0] == "rules":
-        rule = document["rules"][path[1]]
-        rule_id = rule.get("id") if isinstance(rule, Mapping) else None
-        name = f"rule '{rule_id}'" if isinstance(rule_id, str) and rule_id else f"rule number {int(path[1]) + 1}"
-        return " ".join([name, ".".join(map(str, path[2:]))]).strip()
+        return _place_in_rule("rule", document["rules"], path[1:])
+    if len(path) >= 3 and tuple(path[:2]) == ("orders", "rules"):
+        return _place_in_rule("order rule", document["orders"]["rules"], path[2:])
     return ".".join(map(str, path)) or "file"
+
+
+def _place_in_rule(what: str, rules: Sequence[Any], path: Sequence[str | int]) -> str:
+    number = int(path[0])
+    rule_id = rules[number].get("id") if isinstance(rules[number], Mapping) else None
+    name = f"{what} '{rule_id}'" if isinstance(rule_id, str) and rule_id else f"{what} number {number + 1}"
+    return " ".join([name, ".".join(map(str, path[1:]))]).strip()
 
 
 def _policy(document: Mapping[str, Any], sha256: str) -> Policy:
     settings, sources = document["settings"], document["sources"]
     immediate = float(settings["mi_immediate_probability"])
+    orders = document.get("orders", {"groups": {}, "rules": []})
+    groups = {group_id: _order_group(group_id, group, sources) for group_id, group in orders["groups"].items()}
     return Policy(
         info=PolicyInfo(name=document["name"], version=document["version"], sha256=sha256),
         mi_immediate_probability=immediate,
         wording=_wording(settings["wording"]),
         normal=tuple(_normal(entry) for entry in settings["normal"]),
         rules=tuple(_rule(rule, sources, immediate) for rule in document["rules"]),
+        order_groups=groups,
+        order_rules=tuple(_order_rule(rule, groups, sources, immediate) for rule in orders["rules"]),
     )
 
 
@@ -124,9 +146,40 @@ def _rule(entry: Mapping[str, Any], sources: Mapping[str, str], immediate: float
         action=entry["action"],
         urgency=Urgency(entry["urgency"]),
         rationale=entry["rationale"],
-        source=" | ".join(sources[key] for key in entry["source"]),
+        source=_citations(entry, sources),
         code=Coding(SNOMED_CT, code["code"], code["display"]) if code else None,
     )
+
+
+def _order_group(group_id: str, entry: Mapping[str, Any], sources: Mapping[str, str]) -> OrderGroup:
+    return OrderGroup(
+        id=group_id,
+        name=entry["name"],
+        source=_citations(entry, sources),
+        codes=tuple(Coding(code["system"], code["code"], code["display"]) for code in entry.get("codes", ())),
+        names=tuple(entry.get("names", ())),
+        kind=OrderKind(entry["kind"]) if "kind" in entry else None,
+    )
+
+
+def _order_rule(
+    entry: Mapping[str, Any], groups: Mapping[str, OrderGroup], sources: Mapping[str, str], immediate: float
+) -> OrderRule:
+    return OrderRule(
+        id=entry["id"],
+        orders=tuple(groups[group_id] for group_id in entry["orders"]),
+        when=_when(entry["when"], immediate),
+        within=timedelta(hours=entry["within_hours"]),
+        action=entry["action"],
+        urgency=Urgency(entry["urgency"]),
+        rationale=entry["rationale"],
+        source=_citations(entry, sources),
+        new=entry["when"].get("new", False),
+    )
+
+
+def _citations(entry: Mapping[str, Any], sources: Mapping[str, str]) -> str:
+    return " | ".join(sources[key] for key in entry["source"])
 
 
 def _when(entry: Mapping[str, Any], immediate: float) -> When:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
 
 from actions.analysis import PolicyInfo, Urgency
@@ -92,6 +93,48 @@ class Rule:
     code: Coding | None = None
 
 
+class OrderKind(StrEnum):
+    """What an order asks for: a drug, or something to be done (a test, a procedure)."""
+
+    MEDICATION = "medication"
+    SERVICE = "service"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderGroup:
+    """Orders that a rule treats alike. name: for a reader. source: the full citations of the selection, joined.
+
+    An order belongs to it by one of its `codes`, or by one of its `names` (whole words in a text of the order). Names
+    are looked for only in orders of this `kind`, where both are known: a laboratory's digoxin level gives no digoxin.
+    """
+
+    id: str
+    name: str
+    source: str
+    codes: tuple[Coding, ...] = ()
+    names: tuple[str, ...] = ()
+    kind: OrderKind | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRule:
+    """What to say to whoever orders one of `orders` while an ECG is known that fulfils `when`.
+
+    when: never with `quality`, `conclusion` or `acute`. new: the diagnosis must not have been decided in the ECG
+    before. within: how old the ECG may be, by its recording time. source: the full citations, joined.
+    """
+
+    id: str
+    orders: tuple[OrderGroup, ...]
+    when: When
+    within: timedelta
+    action: str
+    urgency: Urgency
+    rationale: str
+    source: str
+    new: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NormalLimit:
     """What counts as normal for one measurement (of `sex`, or of everyone when None)."""
@@ -112,10 +155,13 @@ class Wording:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """A checked rules file. mi_immediate_probability: from here on (inclusive) an MI may be `immediate`."""
+    """A checked rules file. mi_immediate_probability: from here on (inclusive) an MI may be `immediate`. order_groups:
+    by id. order_rules: none in a file without the section `orders`."""
 
     info: PolicyInfo
     mi_immediate_probability: float
     wording: Wording
     normal: tuple[NormalLimit, ...]
     rules: tuple[Rule, ...]
+    order_groups: Mapping[str, OrderGroup] = field(default_factory=dict)
+    order_rules: tuple[OrderRule, ...] = ()

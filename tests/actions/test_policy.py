@@ -2,6 +2,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import timedelta
 from importlib import resources
 from pathlib import Path
 from typing import Any, cast
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from actions.analysis import Urgency
 from actions.policy import MAX_BYTES, load_policy, load_schema
-from actions.rules import ConclusionKind
+from actions.rules import ConclusionKind, OrderGroup, OrderKind, OrderRule
 from inference.errors import PolicyInvalid
 from inference.labels import Superclass
 from inference.measurements import Measurements
@@ -55,6 +56,12 @@ def test_every_shipped_rule_has_a_citation_with_a_doi() -> None:
     assert [r.id for r in load_policy().rules if "doi:10." not in r.source] == []
 
 
+def test_every_shipped_order_rule_and_group_has_a_citation_with_a_doi() -> None:
+    policy = load_policy()
+    cited: list[OrderRule | OrderGroup] = [*policy.order_rules, *policy.order_groups.values()]
+    assert [c.id for c in cited if "doi:10." not in c.source] == []
+
+
 def test_every_abnormal_class_has_a_shipped_rule() -> None:
     assert {r.when.diagnosis for r in load_policy().rules} >= set(Superclass) - {Superclass.NORM}
 
@@ -73,6 +80,38 @@ def test_a_hospital_can_bring_its_own_file(document: Document, write: Write) -> 
     assert (immediate.when.probability.at_least, immediate.urgency) == (0.8, Urgency.IMMEDIATE)
 
 
+def test_every_shipped_order_code_says_where_it_was_verified_and_stands_beside_its_name(document: Document) -> None:
+    for group_id, group in document["orders"]["groups"].items():
+        assert all(code["verified"] for code in group["codes"])
+        if group["kind"] == "medication":
+            unnamed = [c for c in group["codes"] if not any(name in c["display"] for name in group["names"])]
+            assert unnamed == [], group_id
+
+
+def test_every_shipped_group_is_used_by_a_rule(document: Document) -> None:
+    used = {group for rule in document["orders"]["rules"] for group in rule["orders"]}
+    assert used == set(document["orders"]["groups"])
+
+
+def test_an_order_rule_is_read_with_its_groups_and_its_window() -> None:
+    policy = load_policy()
+    found = next(rule for rule in policy.order_rules if rule.id == "stress-test-new-infarct")
+    assert found.new
+    assert found.within == timedelta(hours=48)
+    assert found.when.diagnosis is Superclass.MI
+    assert found.orders[0] is policy.order_groups["exercise-tests"]
+    assert found.orders[0].kind is OrderKind.SERVICE
+    probable = next(rule for rule in policy.order_rules if rule.id == "class-1c-drug-infarct-probable")
+    assert (probable.when.probability.at_least, probable.new) == (policy.mi_immediate_probability, False)
+
+
+def test_a_file_without_the_section_orders_keeps_working(document: Document, write: Write) -> None:
+    del document["orders"]
+    policy = load_policy(write(document))
+    assert policy.rules
+    assert (dict(policy.order_groups), policy.order_rules) == ({}, ())
+
+
 def test_the_schema_knows_the_same_words_as_the_code() -> None:
     definitions = load_schema()["$defs"]
     when = definitions["when"]["properties"]
@@ -84,6 +123,9 @@ def test_the_schema_knows_the_same_words_as_the_code() -> None:
     assert when["conclusion"]["enum"] == list(ConclusionKind)
     assert definitions["rule"]["properties"]["urgency"]["enum"] == list(Urgency)
     assert set(definitions["sex"]["enum"]) == set(Sex) - {Sex.UNKNOWN}
+    assert definitions["order_group"]["properties"]["kind"]["enum"] == list(OrderKind)
+    assert definitions["order_rule"]["properties"]["urgency"]["enum"] == [u for u in Urgency if u is not Urgency.NONE]
+    assert set(definitions["order_when"]["properties"]) == set(when) - {"quality", "conclusion", "acute"} | {"new"}
 
 
 @pytest.mark.parametrize(
@@ -108,6 +150,50 @@ def test_a_fault_is_told_with_the_rule_and_the_place(
     document: Document, write: Write, change: Callable[[Document], Any], message: str
 ) -> None:
     change(rule(document, "mi-urgent"))
+    with pytest.raises(PolicyInvalid) as caught:
+        load_policy(write(document))
+    assert message in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda r: r.update(urgency="none"), "order rule 'stress-test-new-infarct' urgency: 'none' is not one of"),
+        (lambda r: r.update(action="x" * 100), "order rule 'stress-test-new-infarct' action: "),
+        (lambda r: r.update(orders=[]), "order rule 'stress-test-new-infarct' orders: [] should be non-empty"),
+        (lambda r: r.update(within_hours=0), "order rule 'stress-test-new-infarct' within_hours: 0 is less than or"),
+        (lambda r: r.update(within_hours=1e300), "within_hours: 1e+300 is greater than"),
+        (lambda r: r.pop("within_hours"), "'within_hours' is a required property"),
+        (lambda r: r["when"].update(new=False), "order rule 'stress-test-new-infarct' when.new: True was expected"),
+        (lambda r: r["when"].pop("diagnosis"), "'diagnosis' is a dependency of 'new'"),
+        (lambda r: r["when"].update(quality=["noise"]), "order rule 'stress-test-new-infarct' when: Additional"),
+        (lambda r: r["when"].update(acute=True), "order rule 'stress-test-new-infarct' when: Additional"),
+        (lambda r: r.update(id=""), "order rule number 12 id: '' does not match"),
+    ],
+)
+def test_a_fault_in_an_order_rule_is_told_with_the_rule_and_the_place(
+    document: Document, write: Write, change: Callable[[Document], Any], message: str
+) -> None:
+    change(next(r for r in document["orders"]["rules"] if r["id"] == "stress-test-new-infarct"))
+    with pytest.raises(PolicyInvalid) as caught:
+        load_policy(write(document))
+    assert message in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda g: g.update(kind="device"), "orders.groups.beta-blockers.kind: 'device' is not one of"),
+        (lambda g: g.update(names=[]), "orders.groups.beta-blockers.names: [] should be non-empty"),
+        (lambda g: g["codes"][0].pop("verified"), "orders.groups.beta-blockers.codes.0: 'verified' is a required"),
+        (lambda g: g["codes"][0].update(system="atc"), "orders.groups.beta-blockers.codes.0.system: 'atc' does not"),
+        (lambda g: g.pop("name"), "orders.groups.beta-blockers: 'name' is a required property"),
+    ],
+)
+def test_a_fault_in_a_group_of_orders_is_told_with_its_place(
+    document: Document, write: Write, change: Callable[[Document], Any], message: str
+) -> None:
+    change(document["orders"]["groups"]["beta-blockers"])
     with pytest.raises(PolicyInvalid) as caught:
         load_policy(write(document))
     assert message in caught.value.message
@@ -164,7 +250,12 @@ JSON = st.recursive(
     lambda children: st.lists(children, max_size=3) | st.dictionaries(st.text(max_size=5), children, max_size=3),
     max_leaves=6,
 )
-PLACES = [("rules", 2), ("rules", 2, "when"), ("rules", 2, "when", "probability"), ("settings",), ("sources",), ()]
+RULE, ORDER_RULE, ORDER_GROUP = ("rules", 2), ("orders", "rules", 2), ("orders", "groups", "beta-blockers")
+PLACES: list[tuple[str | int, ...]] = [
+    *[RULE, (*RULE, "when"), (*RULE, "when", "probability"), ("settings",), ("sources",), ()],
+    *[("orders",), ORDER_RULE, (*ORDER_RULE, "when"), (*ORDER_RULE, "within_hours"), (*ORDER_RULE, "orders")],
+    *[("orders", "groups"), ORDER_GROUP, (*ORDER_GROUP, "names"), (*ORDER_GROUP, "codes")],
+]
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -195,7 +286,25 @@ def test_the_documentation_tells_every_shipped_rule_reference_and_condition() ->
         assert f"| {shipped['action']} | {shipped['urgency']} |" in row
         assert all(f"`{key}`" in row for key in shipped["source"])
     assert [key for key, citation in document["sources"].items() if f"| `{key}` | {citation} |" not in text] == []
-    assert [name for name in load_schema()["$defs"]["when"]["properties"] if f"`{name}`" not in text] == []
+    definitions = load_schema()["$defs"]
+    told = [*definitions["when"]["properties"], *definitions["order_when"]["properties"]]
+    told += [*definitions["order_rule"]["properties"], *definitions["order_group"]["properties"]]
+    assert [name for name in told if f"`{name}`" not in text] == []
+
+
+def test_the_documentation_tells_every_shipped_order_rule_and_group() -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "actions.md").read_text()
+    rows = {line.split("|")[1].strip(" `"): line for line in text.splitlines() if line.startswith("| `")}
+    orders = json.loads(SHIPPED)["orders"]
+    for shipped in orders["rules"]:
+        row = rows[shipped["id"]]
+        assert f"| {shipped['action']} | {shipped['urgency']} |" in row
+        assert f"| {shipped['within_hours']} |" in row
+        assert all(f"`{key}`" in row for key in (*shipped["source"], *shipped["orders"]))
+    for group_id, group in orders["groups"].items():
+        assert f"| {group['name']} |" in rows[group_id]
+        assert all(name in rows[group_id] for name in group["names"])
+        assert all(f"`{key}`" in rows[group_id] for key in group["source"])
 
 
 def test_the_rule_that_the_documentation_shows_is_accepted(document: Document, write: Write) -> None:
@@ -203,3 +312,11 @@ def test_the_rule_that_the_documentation_shows_is_accepted(document: Document, w
     document["rules"].append(json.loads(text.split("```json")[1].split("```")[0]))
     document["sources"]["local-qt-pathway"] = "Local pathway, 2026."
     assert load_policy(write(document)).rules[-1].id == "qtc-over-480"
+
+
+def test_the_section_orders_that_the_documentation_shows_is_accepted(document: Document, write: Write) -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "actions.md").read_text()
+    document |= json.loads(text.split("```json")[2].split("```")[0])
+    document["sources"]["local-qt-pathway"] = "Local pathway, 2026."
+    policy = load_policy(write(document))
+    assert [rule.id for rule in policy.order_rules] == ["antiemetic-qtc-over-480"]
