@@ -4,19 +4,29 @@ The only module that reads the test split. Each look at it is appended to `test_
 models: see `training.looks`.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+from uuid6 import uuid7
 
+from actions.analysis import Analysis, Door, PolicyInfo, RequestContext
+from actions.analyze import Analyze
+from actions.policy import load_policy
+from actions.ports import Clock
 from inference.artifact import MODELS, Artifact, load_artifact
 from inference.classifier import Classifier, load_classifier
+from inference.errors import SenderError
 from inference.labels import Superclass
 from inference.precision import Precision
+from inference.prediction import ModelInfo
 from inference.prepare import ModelInput
 from training.card import assessment_json, group_json, read_card, trained_on, write_card
+from training.card_counts import CardCounts, tally
 from training.commit import current_commit
 from training.datasets import ptbxl
 from training.datasets.catalog import open_dataset
@@ -26,7 +36,7 @@ from training.datasets.prepared import Prepared, load_prepared
 from training.datasets.preparing import Progress
 from training.datasets.ptbxl import Rate
 from training.groups import GroupScore, group_score, members
-from training.looks import Look, open_look
+from training.looks import Look, Purpose, open_look
 from training.looks import looks as recorded_looks
 from training.scores import Assessment, Labels, Probabilities, assess
 
@@ -46,6 +56,17 @@ class Evaluation:
     labels: Labels
     probabilities: Probabilities
     patients: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountedCards:
+    """The cards of one split. policy: the rules. sampling_rates: Hz -> how many recordings were analysed at it."""
+
+    model: ModelInfo
+    policy: PolicyInfo
+    split: Split
+    sampling_rates: Mapping[float, int]
+    counts: CardCounts
 
 
 def evaluate(
@@ -111,6 +132,49 @@ def evaluate_external(
     return evaluation
 
 
+def count_cards(
+    folder: Path,
+    data_folder: Path,
+    split: Split = Split.VAL,
+    *,
+    kind: str = ptbxl.NAME,
+    looks: Path = MODELS / LOOKS_FILE,
+    clock: Clock = lambda: datetime.now(UTC),
+    on_counted: Progress | None = None,
+) -> CountedCards:
+    """Count the cards that the released model in `folder` and the shipped rules would bring on one split, and how many
+    would be right. Writes nothing into the card.
+
+    Each recording is analysed as the service does it, as if just recorded and at the best sampling rate that the folder
+    has; what the service would refuse counts as unreadable. A candidate counts as if it were not silent. A look at a
+    test split is appended to `looks`, without a figure.
+
+    Raises ModelInvalid, ModelUnavailable, OSError when `looks` cannot be written, AlreadyLooked when the cards of this
+    model were counted on the test split, PermissionError when it has no figure there yet.
+    """
+    artifact, classifier = _load(folder)
+    policy = load_policy()
+    analyze = Analyze(classify=classifier, policy=policy, clock=clock, ids=uuid7)
+    with _permission(artifact, split, looks, Purpose.CARDS) as look:
+        entries = _best_entries(kind, data_folder, split, look)
+        analyses: list[Analysis | None] = []
+        for entry in entries:
+            analyses.append(_analysis(analyze, entry))
+            if on_counted is not None:
+                on_counted(len(analyses), len(entries))
+        counts = tally((analysis, e.labels) for analysis, e in zip(analyses, entries, strict=True))
+        if look is not None:
+            rules = f"{policy.info.name} {policy.info.version}"
+            look.note = f"cards were counted under the rules {rules}; no figure of the model was taken"
+    return CountedCards(
+        model=classifier.model,
+        policy=policy.info,
+        split=split,
+        sampling_rates=Counter(analysis.sampling_rate for analysis in analyses if analysis is not None),
+        counts=counts,
+    )
+
+
 def _load(folder: Path) -> tuple[Artifact, Classifier]:
     """What is scored must not depend on the machine: always the fp32 graph."""
     return load_artifact(folder), load_classifier(folder, precision=Precision.FP32)
@@ -130,10 +194,33 @@ def _name(kind: str, split: Split, rate: Rate, artifact: Artifact) -> str:
     return name if rate is Rate.HZ100 else f"{name}-500-hz"
 
 
-def _permission(artifact: Artifact, split: Split, log: Path) -> AbstractContextManager[Look | None]:
+def _permission(
+    artifact: Artifact, split: Split, log: Path, purpose: Purpose = Purpose.FIGURE
+) -> AbstractContextManager[Look | None]:
     if split is not Split.TEST:
         return nullcontext()
-    return open_look(log, commit=current_commit(Path(__file__).parent), sha256=artifact.info().sha256)
+    commit = current_commit(Path(__file__).parent)
+    return open_look(log, commit=commit, sha256=artifact.info().sha256, purpose=purpose)
+
+
+def _best_entries(kind: str, folder: Path, split: Split, look: Look | None) -> Sequence[Entry]:
+    """Each recording once. Only PTB-XL has recordings at two rates, and not every folder has all files of both."""
+    entries = open_dataset(kind, folder).entries(split, look=look)
+    if kind != ptbxl.NAME:
+        return entries
+    better = {e.recording_id: e for e in ptbxl.at_rate(folder, Rate.HZ500).entries(split, look=look)}
+    return [better.get(e.recording_id, e) for e in entries]
+
+
+def _analysis(analyze: Analyze, entry: Entry) -> Analysis | None:
+    """None for a file that the service would refuse to read."""
+    now = analyze.clock()
+    context = RequestContext(door=Door.CDS_HOOKS, received_at=now, correlation_id=entry.recording_id)
+    try:
+        recording = entry.read()
+    except SenderError:
+        return None
+    return analyze(replace(recording, recorded_at=now), context)
 
 
 def _evaluate(name: str, classifier: Classifier, data: Prepared) -> Evaluation:

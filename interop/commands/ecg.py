@@ -36,6 +36,7 @@ class Target(StrEnum):
 
     FHIR = "fhir"
     HL7 = "hl7"
+    HOOK = "hook"
     WFDB = "wfdb"
 
 
@@ -87,7 +88,12 @@ def predict(
 
 def convert(
     file: File,
-    to: Annotated[Target, typer.Option(help="fhir: Observation JSON; hl7: ORU^R01; wfdb: .hea and .dat")],
+    to: Annotated[
+        Target,
+        typer.Option(
+            help="fhir: Observation JSON; hl7: ORU^R01; hook: CDS Hooks call with the ECG; wfdb: .hea and .dat"
+        ),
+    ],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="where to; default: standard output. wfdb: the .hea file")
     ] = None,
@@ -98,7 +104,7 @@ def convert(
     unit: Unit = None,
     sampling_rate: SamplingRate = None,
 ) -> None:
-    """Write a recording as a FHIR Observation, an HL7 v2 message or a WFDB record."""
+    """Write a recording as a FHIR Observation, an HL7 v2 message, a CDS Hooks call or a WFDB record."""
     settings = Settings()
     if to is Target.WFDB and output is None:
         raise InvalidContent("--to wfdb needs --output: a record is two files")
@@ -106,7 +112,7 @@ def convert(
     if to is Target.WFDB and output is not None:
         write_wfdb(recording, output, ZoneInfo(settings.time_zone))
         return
-    content = _message(recording, patient_id) if to is Target.HL7 else _observation(recording, patient_id)
+    content = WRITERS[to](recording, patient_id)
     if output is not None:
         output.write_bytes(content)
     else:
@@ -187,6 +193,15 @@ def _observation(recording: Recording, patient_id: str) -> bytes:
     from interop.client import observation_to_send
 
     return observation_to_send(recording, patient_id)
+
+
+def _hook(recording: Recording, patient_id: str) -> bytes:
+    from interop.client import hook_call
+
+    return hook_call(recording, patient_id)
+
+
+WRITERS = {Target.FHIR: _observation, Target.HL7: _message, Target.HOOK: _hook}
 
 
 def _as_json(result: Analysis | EcgError) -> dict[str, Any]:

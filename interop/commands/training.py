@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from interop.commands.card_counts import tell_cards
 from interop.commands.console import FAILED, WRONG_USAGE, err, out
 from interop.commands.promotion import require_ops, tracking
 from interop.settings import Settings
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from training.config import TrainingConfig
     from training.datasets.entry import Split
     from training.epochs import Epoch
+    from training.evaluate import CountedCards
     from training.export import Exported
     from training.learning_curve import LearningPoint
     from training.progress import TerminalProgress
@@ -124,6 +126,10 @@ def evaluate(
     external: External = None,
     curve: Curve = None,
     workers: Workers = 0,
+    cards: Annotated[
+        bool, typer.Option("--cards", help="count instead how often CDS Hooks cards would come and be right")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="with --cards: for a program to read")] = False,
 ) -> None:
     """Evaluate a released model on one split, and on another data set if asked, and write the figures into its card."""
     _require_training()
@@ -136,13 +142,20 @@ def evaluate(
         raise typer.BadParameter("the test split is asked for by itself, without --run", param_hint="--split")
     if curve and not run:
         raise typer.BadParameter("goes with --run", param_hint="--curve")
+    if cards and (run or external):
+        raise typer.BadParameter("goes without --run and --external", param_hint="--cards")
+    if as_json and not cards:
+        raise typer.BadParameter("goes with --cards", param_hint="--json")
     asked = _Asked(data=data, kind=kind, workers=workers, external=_folders(external))
     with _unusable_data(), _progress(epochs=0) as shown:
         folder = find_model(model)
+        counted = _count_cards(folder, Split(split), asked, shown) if cards else None
         if run:
             _assess(folder, asked, run, curve, shown)
-        else:
+        elif not cards:
             _evaluate(folder, Split(split), asked, shown)
+    if counted:  # after the bars, which have standard output while they are shown on a terminal
+        tell_cards(counted, as_json=as_json)
 
 
 def _fit(
@@ -226,6 +239,12 @@ def _evaluate(folder: Path, split: "Split", asked: _Asked, shown: "TerminalProgr
         entries = open_dataset(other, place).external_entries()
         found = evaluate_external(folder, entries, other, workers=asked.workers, on_prepared=prepared)
         _tell_score(found.name, found.assessment)
+
+
+def _count_cards(folder: Path, split: "Split", asked: _Asked, shown: "TerminalProgress") -> "CountedCards":
+    from training.evaluate import count_cards
+
+    return count_cards(folder, asked.data, split, kind=asked.kind, on_counted=shown.on_prepared)
 
 
 def _tell_result(result: "TrainingResult") -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
-from training.looks import AlreadyLooked, looks, open_look, scored
+from training.looks import AlreadyLooked, Purpose, looks, open_look, scored
 from training.readme import NOT_LOOKED_AT
 
 
@@ -65,6 +65,44 @@ def test_a_look_that_failed_may_be_repeated_and_both_are_on_record(tmp_path: Pat
         look.macro_auc = 0.9
     assert len(looks(log)) == 2
     assert len(scored(log, "12")) == 1
+
+
+def _scored(log: Path) -> Path:
+    with open_look(log, commit=None, sha256="12") as look:
+        look.macro_auc = 0.9
+    return log
+
+
+def test_cards_of_weights_that_have_their_figure_are_counted_once_and_leave_the_figure_alone(tmp_path: Path) -> None:
+    log = _scored(tmp_path / "looks.jsonl")
+    with open_look(log, commit=None, sha256="12", purpose=Purpose.CARDS) as look:
+        look.note = "cards were counted"
+        look.macro_auc = 0.5
+    entry = looks(log)[-1]
+    assert (entry["purpose"], entry["note"], entry["macro_auc"]) == ("cards", "cards were counted", None)
+    assert len(scored(log, "12")) == 1
+    with pytest.raises(AlreadyLooked, match="for cards before"):
+        open_look(log, commit=None, sha256="12", purpose=Purpose.CARDS).__enter__()
+    assert len(looks(log)) == 2
+
+
+def test_a_count_that_failed_may_be_repeated(tmp_path: Path) -> None:
+    log = _scored(tmp_path / "looks.jsonl")
+    with (
+        pytest.raises(RuntimeError, match="half way"),
+        open_look(log, commit=None, sha256="12", purpose=Purpose.CARDS),
+    ):
+        raise RuntimeError("half way")
+    with open_look(log, commit=None, sha256="12", purpose=Purpose.CARDS):
+        pass
+    assert len(looks(log)) == 3
+
+
+def test_cards_are_not_counted_before_the_figure_is_taken(tmp_path: Path) -> None:
+    log = tmp_path / "looks.jsonl"
+    with pytest.raises(PermissionError, match="no figure"):
+        open_look(log, commit=None, sha256="12", purpose=Purpose.CARDS).__enter__()
+    assert looks(log) == []
 
 
 def test_every_released_model_was_looked_at_exactly_once_or_says_that_it_was_not() -> None:
