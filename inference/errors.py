@@ -23,6 +23,8 @@ EcgError
 │   ├── Duplicate                  same identifier, other content
 │   ├── MultipleMatches            a conditional create that matches several
 │   ├── VersionConflict            the expected version is not the current one
+│   ├── Unauthorized               the caller does not prove who it is
+│   ├── DataMissing                what an answer needs was neither sent along nor to be read where the sender said
 │   ├── ControlIdMissing           MSH-10 is empty
 │   ├── ControlIdReused            MSH-10 seen before with other content (ECG_MLLP_REUSED_ID=refuse)
 │   ├── MessageTypeUnsupported     MSH-9.1
@@ -160,6 +162,14 @@ class MultipleMatches(SenderError):
 
 class VersionConflict(SenderError):
     code = "version-conflict"
+
+
+class Unauthorized(SenderError):
+    code = "unauthorized"
+
+
+class DataMissing(SenderError):
+    code = "data-missing"
 
 
 class ControlIdMissing(SenderError):

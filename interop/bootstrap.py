@@ -242,6 +242,7 @@ async def _serve(
             file = sqlite_file(settings.database_url.get_secret_value())
             ready = checks(store, intake, lambda: mllp.listening, file.parent if file else None)
             app = create_app(intake, settings, Health(ready, lambda: {"model": champion.model}))
+            stack.push_async_callback(app.state.fhir_servers.close)
             again = asyncio.create_task(_repeat(RESUME_SECONDS, partial(_resume, store, app.state.later, file)))
             stack.push_async_callback(_cancelled, again)
             settle_memory()

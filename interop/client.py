@@ -18,6 +18,7 @@ from interop.resources.identifiers import Identifier
 from interop.resources.patients import latest_birth_date
 
 TIMEOUT_SECONDS = 30.0
+CHART = "chart-1"  # the id of the patient in an EHR
 PATIENT_SYSTEM = "urn:oid:2.16.840.1.113883.19.5"  # HL7's arc for examples
 
 
@@ -42,6 +43,23 @@ def observation_to_send(recording: Recording, patient_id: str) -> bytes:
     for assigned_by_the_server in ("id", "meta", "issued"):
         document.pop(assigned_by_the_server, None)
     return orjson.dumps({"resourceType": "Observation", "contained": [_patient(recording, patient_id)], **document})
+
+
+def hook_call(recording: Recording, patient_id: str) -> bytes:
+    """A patient-view call (CDS Hooks 2.0): the EHR opens the patient's chart, and the ECG is in the prefetch."""
+    ecg = orjson.loads(observation_to_send(recording, patient_id))
+    (patient,) = ecg.pop("contained")
+    found = ecg | {"id": "ecg", "subject": {"reference": f"Patient/{CHART}"}}
+    body = {
+        "hook": "patient-view",
+        "hookInstance": str(uuid4()),
+        "context": {"userId": "Practitioner/example", "patientId": CHART},
+        "prefetch": {
+            "patient": patient | {"id": CHART},
+            "ecgs": {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": found}]},
+        },
+    }
+    return orjson.dumps(body)
 
 
 def post_observation(base: str, content: bytes) -> Answer:

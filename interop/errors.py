@@ -12,7 +12,8 @@ from inference.errors import EcgError, InternalError
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """How one error reads at each door. condition: (code, text) of HL7 table 0357. retry_after in seconds."""
+    """How one error reads at each door. condition: (code, text) of HL7 table 0357. retry_after in seconds. challenge:
+    the `WWW-Authenticate` that a 401 must carry (RFC 9110 section 11.6.1)."""
 
     http_status: int
     issue: str
@@ -20,6 +21,7 @@ class Answer:
     condition: tuple[str, str]
     title: str
     retry_after: int | None = None
+    challenge: str | None = None
 
 
 SEGMENT_SEQUENCE = ("100", "Segment sequence error")
@@ -59,6 +61,8 @@ ANSWERS: dict[str, Answer] = {
     "duplicate": Answer(409, "duplicate", "AR", DUPLICATE_KEY, "Duplicate"),
     "multiple-matches": Answer(412, "multiple-matches", "AE", DUPLICATE_KEY, "Several matches"),
     "version-conflict": Answer(412, "conflict", "AE", APPLICATION_ERROR, "Version conflict"),
+    "unauthorized": Answer(401, "login", "AR", APPLICATION_ERROR, "Not authenticated", challenge="Bearer"),
+    "data-missing": Answer(412, "not-found", "AE", UNKNOWN_KEY, "Data missing"),
     "control-id-missing": Answer(422, "required", "AE", REQUIRED_FIELD, "Message control id missing"),
     "control-id-reused": Answer(409, "duplicate", "AR", DUPLICATE_KEY, "Message control id reused"),
     "message-type-unsupported": Answer(422, "not-supported", "AR", MESSAGE_TYPE, "Message type not supported"),

@@ -97,6 +97,18 @@ class Settings(BaseSettings):
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="origins, separated by commas, whose pages may call; none by default"
     )
+    cds_clients: Path | None = Field(
+        None, description="JSON file of the CDS clients that may call, with their keys; without it every one may"
+    )
+    cds_fhir_servers: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="base URLs, separated by commas, of FHIR servers that hook calls may name wherever they are"
+    )
+    cds_fetch_timeout: Duration = Field(
+        timedelta(seconds=3), gt=timedelta(0), description="time for one read from a FHIR server or of a client's keys"
+    )
+    cds_mute: Duration = Field(
+        timedelta(hours=24), ge=timedelta(0), description="how long a user's decision on a card silences its findings"
+    )
     queue_limit: int = Field(64, ge=1, description="ECGs that may wait for the inference lane before 503 / AE")
     feature_cache_memory: int = Field(
         1000, ge=0, description="recordings whose features and probabilities are kept in memory (5 KB each), 0 for none"
@@ -153,6 +165,11 @@ class Settings(BaseSettings):
             if not _ORIGIN.fullmatch(part):  # `*` would let any page read patient data
                 raise ValueError(f"{part!r} is no origin, such as https://ehr.example")
         return parts
+
+    @field_validator("cds_fhir_servers", mode="before")
+    @classmethod
+    def _base_urls(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _loopback_without_authorization(self) -> Self:

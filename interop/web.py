@@ -25,6 +25,7 @@ from inference.errors import (
     TooLarge,
 )
 from interop import health as health_routes
+from interop.cds_hooks import routes as cds_routes
 from interop.compression import Decompressed
 from interop.errors import answer_to
 from interop.fhir import routes as fhir_routes
@@ -36,6 +37,7 @@ from interop.intake import Intake
 from interop.logs import correlation
 from interop.metrics import Metrics
 from interop.middleware import BodyLimit, CorrelationId, RequestMetrics, SafetyNet
+from interop.pages import routes as page_routes
 from interop.predict import routes as predict_routes
 from interop.problem import MEDIA_TYPE, problem_of
 from interop.settings import Settings
@@ -43,7 +45,13 @@ from interop.settings import Settings
 log = logging.getLogger(__name__)
 
 DISTRIBUTION = "ecg-clinical-action-recommender"
-DOORS: Mapping[str, Door] = {PREFIX: Door.FHIR, predict_routes.PATH: Door.PREDICT}
+DOORS: Mapping[str, Door] = {
+    PREFIX: Door.FHIR,
+    predict_routes.PATH: Door.PREDICT,
+    cds_routes.PATH: Door.CDS_HOOKS,
+}
+# How each door writes an error; the others write problem details.
+OUTCOMES: Mapping[Door | None, str] = {Door.FHIR: FHIR_JSON, Door.CDS_HOOKS: cds_routes.JSON}
 
 # Smaller answers do not get smaller. Level 1 takes an ECG to a third in 2 ms; higher ones take time and save little.
 GZIP_FROM_BYTES = 1024
@@ -62,7 +70,7 @@ FRAMEWORK_ERRORS: Mapping[int, type[EcgError]] = {404: NotFound, 405: MethodNotS
 
 
 class ErrorAnswers:
-    """Renders errors: OperationOutcome below `/fhir`, problem details elsewhere; counted and logged."""
+    """Renders errors: OperationOutcome for FHIR and CDS Hooks, problem details elsewhere; counted and logged."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
@@ -80,8 +88,15 @@ class ErrorAnswers:
         headers = dict(headers or {})
         if answer.retry_after is not None:
             headers["Retry-After"] = str(answer.retry_after)
-        write, media_type = (outcome_of, FHIR_JSON) if door is Door.FHIR else (problem_of, MEDIA_TYPE)
-        return Response(write(error, correlation.get()), answer.http_status, headers=headers, media_type=media_type)
+        if answer.challenge is not None:
+            headers["WWW-Authenticate"] = answer.challenge
+        write = outcome_of if door in OUTCOMES else problem_of
+        return Response(
+            write(error, correlation.get()),
+            answer.http_status,
+            headers=headers,
+            media_type=OUTCOMES.get(door, MEDIA_TYPE),
+        )
 
     async def ecg_error(self, request: Request, error: Exception) -> Response:
         """For every error of our tree."""
@@ -134,9 +149,13 @@ def create_app(intake: Intake, settings: Settings, health: Health) -> FastAPI:
     )
     app.include_router(health_routes.router(health, intake.metrics, lambda: intake.metrics.queued(intake.lane.waiting)))
     app.include_router(predict_routes.router(intake))
+    app.include_router(page_routes.router(intake, settings))
     fhir = fhir_routes.door(intake, settings, version=release, started=intake.clock())
     app.include_router(fhir.router)
     app.state.later = fhir.later
+    cds = cds_routes.door(intake, settings, page_routes.page_path)
+    app.include_router(cds.router)
+    app.state.fhir_servers = cds.servers
     return app
 
 

@@ -9,14 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 import orjson
 
 from inference.formats import read
 from inference.recording import LEADS, Recording, Sex
-from interop.client import observation_to_send
+from interop.client import hook_call, observation_to_send
 from interop.hl7.waveform import to_oru
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -98,25 +97,19 @@ def _observation(recording: Recording) -> bytes:
 
 
 def hook_calls(*, with_ecg: bool) -> tuple[Template, ...]:
-    """Bodies of `POST /cds-services/ecg-patient-view` for the patients of the Observations, with one ECG that nobody has
-    seen in the prefetch, or with none: then what came before by another door is found."""
+    """Bodies of `POST /cds-services/ecg-patient-view` for the patients of the Observations, with one ECG that nobody
+    has seen in the prefetch, or with none: then what came before by another door is found."""
     return tuple(template(_hook_call(recording, with_ecg=with_ecg)) for recording in recordings())
 
 
 def _hook_call(recording: Recording, *, with_ecg: bool) -> bytes:
-    posted = orjson.loads(_observation(recording))
-    (patient,) = posted.pop("contained")
-    ecg = posted | {"id": f"ecg-{NUMBER.decode()}", "subject": {"reference": "Patient/bench"}}
-    del ecg["identifier"]
-    found = {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": ecg}]}
-    body = {
-        "hook": "patient-view",
-        "hookInstance": str(uuid4()),
-        "fhirServer": "https://ehr.example/fhir",
-        "context": {"userId": "Practitioner/bench", "patientId": "bench"},
-        "prefetch": {"patient": patient | {"id": "bench"}, "ecgs": found if with_ecg else None},
-    }
-    return orjson.dumps(body)
+    body = orjson.loads(hook_call(recording, PATIENT.decode()))
+    (entry,) = body["prefetch"]["ecgs"]["entry"]
+    entry["resource"] |= {"id": f"ecg-{NUMBER.decode()}"}
+    del entry["resource"]["identifier"]
+    if not with_ecg:
+        body["prefetch"]["ecgs"] = None
+    return orjson.dumps(body | {"fhirServer": "https://ehr.example/fhir"})
 
 
 def orus() -> tuple[Template, ...]:

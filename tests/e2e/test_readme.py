@@ -16,6 +16,7 @@ EXPECTED = (
     (FIRST, ("201 Created", '"resourceType":"DiagnosticReport"', '"resourceType":"ServiceRequest"')),
     ("-X PATCH", ('"status":"final"', '"intent":"proposal"', '"status":"active"')),
     ("/dev/tcp", ("MSA|AA|",)),
+    ("--to hook", ('"id":"ecg-order-sign"', '"indicator":"critical"', "Activate cath lab? AI: ")),
     ("ecg-interop predict", ("Myocardial infarction",)),
 )
 

@@ -61,6 +61,7 @@ def test_every_error_has_a_row_of_its_own(kind: type[EcgError]) -> None:
     assert kind.code in ANSWERS
     answer = answer_to(kind("x"))
     assert (answer.http_status < 500) == (kind.fault is Fault.SENDER)
+    assert (answer.http_status == 401) == (answer.challenge is not None)
 
 
 @pytest.mark.parametrize("kind", EVERY_ERROR, ids=lambda kind: kind.code)
@@ -71,6 +72,7 @@ def test_every_error_reads_as_an_operation_outcome_at_the_fhir_door(service: Ser
     assert response.status_code == answer.http_status
     assert response.headers["content-type"] == FHIR_JSON
     assert response.headers.get("retry-after") == (str(answer.retry_after) if answer.retry_after else None)
+    assert response.headers.get("www-authenticate") == answer.challenge
     (issue,) = valid("OperationOutcome", response.content).issue
     assert (issue.code, issue.details.text, issue.expression) == (answer.issue, "what went wrong", ["the.element"])
     assert kind.code in issue.diagnostics
@@ -81,6 +83,7 @@ def test_every_error_reads_as_a_problem_at_the_rest_door(service: Service, kind:
     meet(service, kind)
     response = service.client.post("/predict", json=MATRIX)
     assert response.status_code == answer_to(kind("x")).http_status
+    assert response.headers.get("www-authenticate") == answer_to(kind("x")).challenge
     assert response.headers["content-type"] == "application/problem+json"
     document = response.json()
     assert document["status"] == response.status_code

@@ -132,7 +132,7 @@ def test_doors_are_told_apart_by_path(path: str, door: Door | None) -> None:
 
 
 def test_every_http_door_has_a_prefix_of_its_own() -> None:
-    assert set(DOORS.values()) == {Door.FHIR, Door.PREDICT}
+    assert set(DOORS.values()) == {Door.FHIR, Door.PREDICT, Door.CDS_HOOKS}
 
 
 def test_the_application_names_its_version(service: Service) -> None:

@@ -49,9 +49,9 @@ def upgrade() -> None:
         sa.Column("outcome_at", TIME, nullable=False),
         sa.Column("received_at", TIME, nullable=False),
         sa.Column("detail", sa.LargeBinary(), nullable=False),
-        sa.ForeignKeyConstraint(["card_id"], ["cards.id"], name="fk_card_feedback_card_id_cards"),
         sa.PrimaryKeyConstraint("id", name="pk_card_feedback"),
         sa.UniqueConstraint("card_id", "outcome", "outcome_at", name="uq_card_feedback_card_id_outcome_outcome_at"),
+        sa.ForeignKeyConstraint(["card_id"], ["cards.id"], name="fk_card_feedback_card_id_cards"),
     )
 
 
