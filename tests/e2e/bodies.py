@@ -8,6 +8,7 @@ import httpx
 import orjson
 import pytest
 
+from interop import client
 from interop.fhir.parameters import INTERACTIONS, Interaction
 from tests.e2e import doors
 from tests.e2e.conftest import running
@@ -86,7 +87,10 @@ ROUTES = [
     ("POST", "/fhir/Observation/$analyze"),
     ("POST", "/fhir/$process-message"),
     ("POST", "/predict"),
+    ("POST", "/cds-services/{service}"),
+    ("POST", "/cds-services/{service}/feedback"),
 ]
+HOOK_SERVICE = "ecg-patient-view"
 # What is not found by an identifier.
 BY_ID = ("DiagnosticReport", "Binary")
 NAMELESS = ("Provenance", "Binary")
@@ -105,6 +109,7 @@ class Door:
             if "requestBody" in operations.get(method.lower(), {})
         }
         self.report: Json = {}
+        self.card = ""
 
     def name(self, path: str) -> str:
         """The id in a URL: reports have none from us."""
@@ -116,7 +121,7 @@ class Door:
         condition = {"_id": name} if path.split("/")[-1] in BY_ID else {"identifier": f"urn:x|{NAME}"}
         return self.http.request(
             method,
-            path.replace("{id}", name),
+            path.replace("{id}", name).replace("{service}", HOOK_SERVICE),
             content=content,
             headers={"Content-Type": kind},
             params={} if method == "POST" or "{id}" in path else condition,
@@ -126,6 +131,8 @@ class Door:
         """A valid body of a route."""
         if path == "/predict":
             return orjson.loads(doors.matrix(SHORT))
+        if path.startswith("/cds-services"):
+            return self._feedback() if path.endswith("/feedback") else hook()
         kind, _, rest = path.removeprefix("/fhir").removeprefix("/").partition("/")
         if method == "PATCH":
             return patch(kind)
@@ -136,6 +143,19 @@ class Door:
         if rest == "{id}" or kind in NAMELESS:
             return SEEDS[kind] | {"id": NAME}
         return SEEDS[kind] | identified(NAME if method == "PUT" else uuid4().hex)
+
+    def _feedback(self) -> Json:
+        one = {"card": self.card, "outcome": "overridden", "outcomeTimestamp": "2026-03-02T09:00:00Z"}
+        reason = {"reason": {"code": "later", "system": "urn:x", "display": "Later"}, "userComment": "not now"}
+        return {"feedback": [one | {"overrideReason": reason}]}
+
+
+def hook() -> Json:
+    """A patient-view call with an ECG and a clinician's report in its prefetch."""
+    call: Json = orjson.loads(client.hook_call(SHORT, "mutant"))
+    report = {"resourceType": "DiagnosticReport", "status": "final", "result": [{"reference": "Observation/other"}]}
+    call["prefetch"]["reports"] = {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": report}]}
+    return call
 
 
 @pytest.fixture(scope="module")
@@ -151,4 +171,6 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
             assert answer.status_code == 201, answer.text
         (entry,) = http.get("/fhir/DiagnosticReport").json()["entry"]
         found.report = entry["resource"]
+        (card,) = found.send("POST", "/cds-services/{service}", orjson.dumps(hook())).json()["cards"]
+        found.card = card["uuid"]
         yield found

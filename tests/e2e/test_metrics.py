@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -16,6 +17,7 @@ import pytest
 
 from actions.analysis import Mode
 from inference.artifact import find_model
+from interop.client import hook_call
 from interop.metrics import COUNTERS, GAUGES, HISTOGRAMS
 from tests.conftest import ROOT
 from tests.e2e.conftest import Service, running
@@ -38,6 +40,7 @@ PROCESS = (
     "ecg_process_cpu_seconds_total", "ecg_process_resident_memory_bytes", "ecg_process_virtual_memory_bytes",
     "ecg_process_start_time_seconds", "ecg_process_open_fds", "ecg_process_max_fds",
 )  # fmt: skip
+HOOK = "/cds-services/ecg-patient-view"
 UNDECIDED = 0.9999  # no class reaches such a threshold
 
 Act = Callable[[Service], object]
@@ -110,6 +113,24 @@ def _never_seen(service: Service) -> None:
     assert post_matrix(service, matrix(ecg(signal=signal))).status_code == 200
 
 
+def _asked(service: Service) -> Any:
+    """A hook call with an ECG that nobody has seen; gives the card."""
+    signal = np.array(ecg().signal)
+    signal[0, :8] = np.frombuffer(uuid4().bytes[:8], np.uint8) / 1000
+    call = hook_call(ecg(signal=signal), uuid4().hex)
+    answer = httpx.post(f"{service.url}{HOOK}", content=call, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 200, answer.text
+    return answer.json()["cards"]
+
+
+def _overridden(service: Service) -> None:
+    (card,) = _asked(service)
+    one = {"card": card["uuid"], "outcome": "overridden", "outcomeTimestamp": "2026-03-02T09:00:00Z"}
+    reason = {"overrideReason": {"reason": {"code": "later"}}}
+    told = httpx.post(f"{service.url}{HOOK}/feedback", json={"feedback": [one | reason]})
+    assert told.status_code == 200
+
+
 def _nothing(_: Service) -> None:
     """Time passes."""
 
@@ -125,7 +146,7 @@ class Row:
     on: str = "service"
 
 
-DOORS = {"fhir": _posted, "mllp": _sent, "predict": _predicted}
+DOORS = {"fhir": _posted, "mllp": _sent, "predict": _predicted, "cds-hooks": _asked}
 REPEATED = {"fhir": _posted_twice, "mllp": _sent_twice}
 
 ROWS = (
@@ -135,7 +156,7 @@ ROWS = (
     *(Row("ecg_analyses_total", act, {"door": door, "mode": "live"}) for door, act in DOORS.items()),
     *(Row("ecg_analyses_total", act, {"door": door, "mode": "silent"}, on="cautious") for door, act in DOORS.items()),
     *(Row("ecg_duplicates_total", act, {"door": door}) for door, act in REPEATED.items()),
-    *(Row("ecg_uninterpretable_total", _flat_by(door), {"door": door}) for door in DOORS),
+    *(Row("ecg_uninterpretable_total", _flat_by(door), {"door": door}) for door in ("fhir", "mllp", "predict")),
     Row("ecg_refused_total", _refused_by("fhir"), {"door": "fhir", "code": "malformed"}),
     Row("ecg_refused_total", _refused_by("predict"), {"door": "predict", "code": "malformed"}),
     Row("ecg_refused_total", _refused_by("mllp"), {"door": "mllp", "code": "message-type-unsupported"}),
@@ -159,6 +180,9 @@ ROWS = (
     Row("ecg_recording_seconds", _predicted),
     Row("ecg_feature_cache_total", _twice, {"outcome": "hit_memory"}, by=None),
     Row("ecg_feature_cache_total", _never_seen, {"outcome": "miss"}),
+    Row("ecg_cds_calls_total", _asked, {"service": "ecg-patient-view"}),
+    Row("ecg_cds_cards_total", _asked, {"service": "ecg-patient-view", "indicator": "critical"}),
+    Row("ecg_cds_decisions_total", _overridden, {"outcome": "overridden", "reason": "later"}, by=None),
     Row("ecg_uptime_seconds", _nothing, by=None),
 )  # fmt: skip
 

@@ -35,12 +35,12 @@ def check(answer: httpx.Response) -> None:
     """Whatever was asked: no failure, and an answer that the door's clients can read."""
     assert answer.status_code < 500, answer.text
     assert answer.content == b"" or isinstance(strict(answer.content), dict)
-    below = answer.url.path.startswith("/fhir")
-    if answer.is_client_error and below:
-        assert answer.headers["Content-Type"] == FHIR_JSON
-        valid("OperationOutcome", answer.content)
-    elif answer.is_client_error:
-        assert answer.headers["Content-Type"] == "application/problem+json"
+    if answer.is_client_error:
+        door = answer.url.path.split("/")[1]
+        expected = {"fhir": FHIR_JSON, "cds-services": "application/json"}.get(door)
+        assert answer.headers["Content-Type"] == (expected or "application/problem+json")
+        if expected:
+            valid("OperationOutcome", answer.content)
 
 
 def test_these_are_all_routes_that_take_a_body(door: Door) -> None:
