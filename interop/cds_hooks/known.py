@@ -7,6 +7,7 @@ nobody's. Silent analyses are not found, as in every search.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 
 import orjson
 
@@ -61,8 +62,8 @@ def of_patient(store: Reader, identifiers: Sequence[Identifier], most: int) -> t
     ways: tuple[AnyCriterion, ...] = (Criterion(name="subject:identifier", alternatives=named), patient)
     search = Search(type=REPORT, criteria=(AnyOf(criteria=ways),), order=_NEWEST_FIRST, count=LOOKED_AT)
     found = (_known(store, one) for one in store.documents.search(search).documents)
-    standing = [one for one in found if one is not None and one.status is not ReportStatus.ENTERED_IN_ERROR]
-    return tuple(standing[:most])
+    standing = (one for one in found if one is not None and one.status is not ReportStatus.ENTERED_IN_ERROR)
+    return tuple(islice(standing, most))
 
 
 def of_observation(store: Reader, observation_id: str) -> KnownEcg | None:
