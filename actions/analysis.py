@@ -6,6 +6,9 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+import numpy as np
+from numpy.typing import NDArray
+
 from actions.computed import Computed
 from inference.labels import Coding, Superclass
 from inference.measurements import Measurements
@@ -88,8 +91,9 @@ class Analysis:
     prediction is None when the signal could not be interpreted: then there are no recommendations and `quality` says
     why. conclusion: text for a clinician. conclusion_codes: SNOMED CT, empty where nothing may be coded.
     outside_intended_use: reasons, empty when inside. archived: recorded longer ago than the acute window, so that it
-    raises no card and no outbound result. warnings: everything a reader must know, in words. computed: what it shares
-    with other analyses of the same recording, for the feature cache; no part of the result.
+    raises no card and no outbound result. warnings: everything a reader must know, in words. features: what the model
+    saw beside the signal, float32, NaN for unknown, for monitoring; no part of the result. computed: what it shares
+    with other analyses of the same recording, for the feature cache; no part of the result either.
     """
 
     id: UUID
@@ -112,6 +116,7 @@ class Analysis:
     mode: Mode
     policy: PolicyInfo
     timings: Mapping[str, float]
+    features: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
     computed: Computed | None = field(default=None, compare=False, repr=False)
 
     @property

@@ -145,6 +145,7 @@ class Analyze:
             mode=self._mode(context, prediction),
             policy=self.policy.info,
             timings=timings,
+            features=begun.features if begun.known is None else begun.known.features,
             computed=computed,
         )
 

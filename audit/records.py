@@ -12,6 +12,7 @@ from typing import Protocol
 
 from audit.card_records import Cards
 from audit.criteria import Row, Search
+from audit.monitoring_records import Alerts, Observed, Reports, Shadows
 from audit.packed import Body, Hashed
 
 
@@ -145,7 +146,8 @@ class QueueRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnalysisRow:
-    """The columns of an Analysis that monitoring reads; `detail` is the whole Analysis as JSON bytes."""
+    """The columns of an Analysis that monitoring reads; `detail` is the whole Analysis as JSON bytes. features: what
+    the model saw beside the signal, little-endian float32; None where nothing was classified, and of older ones."""
 
     id: str
     inbox_id: int
@@ -162,6 +164,7 @@ class AnalysisRow:
     model_version: str | None
     probabilities: Mapping[str, float] | None
     detail: bytes
+    features: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -430,6 +433,9 @@ class UnitOfWork(Protocol):
     features: Features
     overreads: Overreads
     cards: Cards
+    reports: Reports
+    alerts: Alerts
+    shadows: Shadows
     trail: Trail
 
 
@@ -443,4 +449,8 @@ class Reader(Protocol):
     features: Features
     overreads: Overreads
     cards: Cards
+    reports: Reports
+    alerts: Alerts
+    shadows: Shadows
+    observed: Observed
     entries: Entries

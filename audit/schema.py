@@ -28,9 +28,10 @@ from audit.columns import AcknowledgementLetter, Compressed, Key, RowId, UtcDate
 from audit.records import ProcessingState
 
 # The newest migration; together they make just these tables.
-REVISION = "0006"
+REVISION = "0007"
 
 WIDE = "wide = 1"
+UNRESOLVED = "resolved_at IS NULL"
 OPEN = f"processing = '{ProcessingState.RECEIVED}'"
 
 metadata = MetaData(
@@ -145,6 +146,7 @@ analyses = Table(
     Column("model_version", Text),
     Column("probabilities", JSON(none_as_null=True)),
     Column("detail", Compressed, nullable=False),
+    Column("features", Bytes),
 )
 
 outbox = Table(
@@ -235,6 +237,69 @@ card_feedback = Table(
     Column("received_at", UtcDateTime, nullable=False),
     Column("detail", Compressed, nullable=False),
     UniqueConstraint("card_id", "outcome", "outcome_at"),
+)
+
+# What monitoring has found, the newest page of each kind included.
+monitoring_reports = Table(
+    "monitoring_reports",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("computed_at", UtcDateTime, nullable=False),
+    Column("window_begin", UtcDateTime, nullable=False),
+    Column("window_end", UtcDateTime, nullable=False),
+    Column("flag", Boolean, nullable=False),
+    Column("content", Compressed, nullable=False),
+    Column("page", Compressed),
+    Index("ix_monitoring_reports_kind_id", "kind", "id"),
+)
+
+# What somebody has to look at; of one key only one is open.
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("key", Text, nullable=False),
+    Column("severity", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("opened_at", UtcDateTime, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+    Column("resolved_at", UtcDateTime),
+    Index("ix_alerts_open", "key", unique=True, sqlite_where=text(UNRESOLVED), postgresql_where=text(UNRESOLVED)),
+)
+
+# Each notice of an alert to each channel, until it is sent.
+alert_notices = Table(
+    "alert_notices",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("alert_id", RowId, ForeignKey("alerts.id"), nullable=False, index=True),
+    Column("event", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_at", UtcDateTime),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("sent_at", UtcDateTime),
+    Column("error", Text),
+    Index("ix_alert_notices_state", "state", "id"),
+)
+
+# What a candidate said of the ECGs that the champion answered.
+shadow_predictions = Table(
+    "shadow_predictions",
+    metadata,
+    Column("analysis_id", Text, primary_key=True),
+    Column("model_sha256", Text, primary_key=True),
+    Column("at", UtcDateTime, nullable=False, index=True),
+    Column("model_name", Text, nullable=False),
+    Column("model_version", Text, nullable=False),
+    Column("probabilities", JSON(none_as_null=True), nullable=False),
+    Column("decided", JSON(none_as_null=True), nullable=False),
+    Column("urgency", Text, nullable=False),
+    Column("seconds", Float, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 audit_heads = Table(

@@ -7,6 +7,7 @@ from typing import TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
+from audit.alerts import SqlAlerts
 from audit.analyses import SqlAnalyses
 from audit.card_records import Cards
 from audit.cards import SqlCards
@@ -16,6 +17,8 @@ from audit.driver import run
 from audit.entries import SqlEntries
 from audit.failures import storage_errors, translated
 from audit.features import SqlFeatures
+from audit.monitoring_records import Alerts, Observed, Reports, Shadows
+from audit.observed import SqlObserved
 from audit.overreads import SqlOverreads
 from audit.queues import SqlInbox, SqlOutbox
 from audit.records import (
@@ -30,6 +33,8 @@ from audit.records import (
     Trail,
     UnitOfWork,
 )
+from audit.reports import SqlReports
+from audit.shadows import SqlShadows
 from audit.trail import BufferedTrail, Chain
 from inference.errors import StorageUnavailable
 
@@ -47,6 +52,10 @@ class SqlReader:
         self.features: Features = SqlFeatures(connection)
         self.overreads: Overreads = SqlOverreads(connection)
         self.cards: Cards = SqlCards(connection)
+        self.reports: Reports = SqlReports(connection)
+        self.alerts: Alerts = SqlAlerts(connection)
+        self.shadows: Shadows = SqlShadows(connection)
+        self.observed: Observed = SqlObserved(connection)
         self.entries: Entries = SqlEntries(connection)
 
 

@@ -27,9 +27,14 @@ def to_row(computed: Computed) -> FeatureRow:
     contents = (
         np.array([np.nan if value is None else value for value in measured], _FLOAT64).tobytes(),
         np.array([computed.prediction.probabilities[c] for c in Superclass], _FLOAT64).tobytes(),
-        computed.features.astype(_FLOAT32, copy=False).tobytes(),
+        to_bytes(computed.features),
     )
     return FeatureRow(computed.key, _checksum(computed.key, contents), *contents)
+
+
+def to_bytes(features: NDArray[np.float32]) -> bytes:
+    """Features as monitoring reads them: little-endian float32."""
+    return features.astype(_FLOAT32, copy=False).tobytes()
 
 
 def to_values(row: FeatureRow) -> tuple[NDArray[np.float32], Measurements, dict[Superclass, float]]:

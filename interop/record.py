@@ -32,7 +32,7 @@ from audit.records import (
 from inference.digest import signal_digest
 from inference.errors import Duplicate, InternalError
 from inference.recording import Recording
-from interop.feature_row import to_row
+from interop.feature_row import to_bytes, to_row
 from interop.resources.documents import Indexed, indexed
 from interop.resources.ecg_document import render_ecg
 from interop.resources.identifiers import Identifier
@@ -309,6 +309,7 @@ def _row(analysis: Analysis, inbox_id: int, received: Received, detail: bytes) -
         model_version=prediction.model.version if prediction else None,
         probabilities={k.value: v for k, v in prediction.probabilities.items()} if prediction else None,
         detail=detail,
+        features=None if analysis.features is None else to_bytes(analysis.features),
     )
 
 

@@ -115,10 +115,11 @@ def test_the_feature_cache_comes_and_goes_with_its_migration_and_takes_nothing_e
     with connected(url) as connection:
         gone = set(metadata.tables) - set(inspect(connection).get_table_names())
         assert gone == {
-            "feature_cache", "document_ranges", "search_index", "overreads", "cards", "card_findings", "card_feedback"
+            "feature_cache", "document_ranges", "search_index", "overreads", "cards", "card_findings", "card_feedback",
+            "monitoring_reports", "alerts", "alert_notices", "shadow_predictions",
         }  # fmt: skip
         assert connection.execute(text("SELECT count(*) FROM analyses")).scalar_one() == 1
-    with pytest.raises(ConfigurationError, match="at schema 0001, this version needs 0006"):
+    with pytest.raises(ConfigurationError, match="at schema 0001, this version needs 0007"):
         open_store(url, chain_id="chain-b")
     done = upgrade(url)
     assert (done.before, done.after, done.copy is None) == ("0001", REVISION, url.startswith("postgresql"))

@@ -1,0 +1,172 @@
+"""Frozen values and protocols of monitoring: what was observed, found, alerted and compared. They belong to
+`audit.records`."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from audit.records import AnalysisRow, OverreadRow
+
+
+class ReportKind(StrEnum):
+    """The kinds of monitoring reports."""
+
+    DRIFT = "drift"
+    BIAS = "bias"
+    PERFORMANCE = "performance"
+    SHADOW = "shadow"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MonitoringReport:
+    """What one run of monitoring found in [begin, end). flag: whether somebody should look. content: JSON bytes. page:
+    HTML bytes, kept for the newest of a kind only."""
+
+    kind: ReportKind
+    computed_at: datetime
+    begin: datetime
+    end: datetime
+    flag: bool
+    content: bytes
+    page: bytes | None = field(default=None, repr=False)
+    id: int | None = None
+
+
+class Severity(StrEnum):
+    """How soon somebody has to look. `critical`: now; `warning`: today; `info`: when there is time."""
+
+    CRITICAL = "critical"
+    WARNING = "warning"
+    INFO = "info"
+
+
+class NoticeEvent(StrEnum):
+    """What a notice tells."""
+
+    OPENED = "opened"
+    RESOLVED = "resolved"
+
+
+class NoticeState(StrEnum):
+    """Where a notice stands."""
+
+    WAITING = "waiting"
+    SENT = "sent"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """Something that somebody has to look at. key: what it is about; of one key only one is open. seen_at: when it was
+    found last. resolved_at: None while it is open."""
+
+    key: str
+    severity: Severity
+    title: str
+    text: str
+    opened_at: datetime
+    seen_at: datetime
+    resolved_at: datetime | None = None
+    id: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """One telling of one alert to one channel. next_attempt_at: None for at once."""
+
+    alert_id: int
+    event: NoticeEvent
+    channel: str
+    created_at: datetime
+    state: NoticeState = NoticeState.WAITING
+    attempts: int = 0
+    next_attempt_at: datetime | None = None
+    sent_at: datetime | None = None
+    error: str | None = None
+    id: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShadowRow:
+    """What a candidate said of an ECG that the champion answered. seconds: what its classification took."""
+
+    analysis_id: str
+    model_sha256: str
+    at: datetime
+    model_name: str
+    model_version: str
+    probabilities: Mapping[str, float]
+    decided: Sequence[str]
+    urgency: str
+    seconds: float
+
+
+class Reports(Protocol):
+    """What monitoring has found."""
+
+    def add(self, report: MonitoringReport) -> int:
+        """Store one; earlier ones of its kind lose their page."""
+
+    def newest(self, kind: ReportKind) -> MonitoringReport | None:
+        """With its page."""
+
+    def since(self, kind: ReportKind, at: datetime) -> Sequence[MonitoringReport]:
+        """Those computed since then, oldest first, without pages."""
+
+
+class Alerts(Protocol):
+    """What somebody has to look at, and who was told."""
+
+    def see(self, alert: Alert) -> tuple[Alert, bool]:
+        """Open it, or note on the open one of its key that it was seen again (with its severity, title and text as they
+        are now). Gives the stored alert, and whether it is new."""
+
+    def resolve(self, key: str, at: datetime) -> Alert | None:
+        """Close the open one of a key; None where none is open."""
+
+    def list(self, *, open_only: bool, limit: int) -> Sequence[Alert]:
+        """Newest first."""
+
+    def tell(self, notice: Notice) -> int:
+        """Queue a notice."""
+
+    def due(self, now: datetime, limit: int) -> Sequence[tuple[Notice, Alert]]:
+        """Notices whose time has come, oldest first."""
+
+    def told(self, id: int, at: datetime) -> None:
+        """A notice was sent. Raises NotFound."""
+
+    def failed(self, id: int, error: str, next_attempt_at: datetime | None) -> None:
+        """It was not: try again at that time, or None: it is dead. Raises NotFound."""
+
+    def notices(self, alert_id: int) -> Sequence[Notice]:
+        """All of one alert, oldest first."""
+
+
+class Shadows(Protocol):
+    """What candidates said beside the champion."""
+
+    def add(self, row: ShadowRow) -> None:
+        """Store one, unless it is there."""
+
+    def between(self, begin: datetime, end: datetime) -> Sequence[ShadowRow]:
+        """Those of [begin, end), oldest first."""
+
+
+class Observed(Protocol):
+    """What monitoring looks at."""
+
+    def analyses(self, begin: datetime, end: datetime) -> "Iterator[AnalysisRow]":
+        """Those made in [begin, end), oldest first, one at a time: a window may be larger than the memory."""
+
+    def newest(self, number: int, before: datetime) -> "Sequence[AnalysisRow]":
+        """The newest so many made before a time, oldest first."""
+
+    def overread(self, begin: datetime, end: datetime) -> "Sequence[tuple[AnalysisRow, OverreadRow]]":
+        """Analyses whose newest over-read was made in [begin, end), with it, oldest first."""
+
+    def received(self, begin: datetime, end: datetime) -> Mapping[tuple[str, str], int]:
+        """Items received in [begin, end), by door and processing state."""
