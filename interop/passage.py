@@ -5,28 +5,74 @@ interpreter's lock. At any other time it would hold the analysis up: numpy gives
 operations, and has to wait for it each time.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 
 from actions.analysis import Analysis, RequestContext
+from actions.ports import Ids
 from audit.packed import Hashed, pack_and_hash
-from audit.records import QueueRow, Received
+from audit.records import AcknowledgementState, QueueRow, Received, UnitOfWork
 from inference.digest import signal_digest
 from inference.recording import Recording
 from interop.intake import Intake
-from interop.record import Origin, Prepared, PreparedEcg, ecg_document, prepare
+from interop.record import (
+    Origin,
+    Prepared,
+    PreparedEcg,
+    Recorded,
+    ecg_document,
+    prepare,
+    record,
+    record_again,
+)
 from interop.resources.documents import Indexed
+from interop.resources.identifiers import Identifier
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outputs:
-    """What is ready to be recorded of one analysis."""
+    """One analysis with all that is ready to be recorded of it."""
 
+    analysis: Analysis
     recording: Recording
     received: Received
+    origin: Origin
+    ids: Ids
     prepared: Prepared
     outbox: tuple[QueueRow, ...]
+
+    def record(
+        self,
+        uow: UnitOfWork,
+        *,
+        answer: bytes | None = None,
+        acknowledgement: AcknowledgementState = AcknowledgementState.NOT_OWED,
+    ) -> Recorded:
+        """Store it. Raises what `interop.record.record` raises."""
+        return record(
+            uow,
+            analysis=self.analysis,
+            recording=self.recording,
+            received=self.received,
+            origin=self.origin,
+            ids=self.ids,
+            answer=answer,
+            outbox=self.outbox,
+            acknowledgement=acknowledgement,
+            prepared=self.prepared,
+        )
+
+    def record_again(self, uow: UnitOfWork, before: Sequence[Identifier]) -> Recorded:
+        """Store it as the next version of its ECG. Raises what `interop.record.record_again` raises."""
+        return record_again(
+            uow,
+            analysis=self.analysis,
+            received=self.received,
+            origin=self.origin,
+            prepared=self.prepared,
+            before=before,
+        )
 
 
 def _nothing(_: Analysis) -> tuple[QueueRow, ...]:
@@ -57,11 +103,12 @@ class Passage:
     version: int = 1
     _packing: Future[_Packed] | None = field(default=None, init=False)
 
-    async def analysed(self) -> tuple[Analysis, Outputs]:
+    async def analysed(self) -> Outputs:
         """Raises Overloaded, ModelUnavailable, and what `read` raises."""
-        return await self.intake.analyze_within(
+        _, outputs = await self.intake.analyze_within(
             self.read, self.context, self._finish, meanwhile=self._meanwhile, digest=self.digest
         )
+        return outputs
 
     def _meanwhile(self, recording: Recording) -> None:
         self._packing = self.intake.lane.beside(lambda: self._packed(recording))
@@ -78,4 +125,12 @@ class Passage:
         digest = analysis.computed.digest if analysis.computed else self.digest or signal_digest(recording)
         ecg = PreparedEcg(observation=packed.ecg, digest=digest)
         prepared = prepare(analysis, recording=recording, origin=self.origin, ids=self.intake.ids, ecg=ecg)
-        return Outputs(recording, replace(self.received, packed=packed.content), prepared, self.outbox(analysis))
+        return Outputs(
+            analysis=analysis,
+            recording=recording,
+            received=replace(self.received, packed=packed.content),
+            origin=self.origin,
+            ids=self.intake.ids,
+            prepared=prepared,
+            outbox=self.outbox(analysis),
+        )

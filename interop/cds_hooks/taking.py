@@ -7,7 +7,6 @@ was made of the earlier one is withdrawn.
 """
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -24,7 +23,7 @@ from interop.cds_hooks.prefetch import Told
 from interop.intake import Intake
 from interop.overreading import Occasion, withdraw
 from interop.passage import Passage
-from interop.record import IDENTIFIER_SCOPE, Origin, Recorded, record, record_again
+from interop.record import IDENTIFIER_SCOPE, Origin, Recorded
 from interop.resources.codes import URN_IDENTIFIERS, Json
 from interop.resources.identifiers import Identifier
 from interop.resources.observation import ReceivedObservation, parse, to_recording
@@ -104,41 +103,17 @@ class Taking:
             id=corrected.id if corrected else None,
             version=corrected.version + 1 if corrected else 1,
         )
-        store = await self._stored(passage, origin, corrected, context)
-        recorded = await self._intake.write(store)
-        return await self._intake.read(lambda reader: of_observation(reader, recorded.observation.id))
+        outputs = await passage.analysed()
 
-    async def _stored(
-        self, passage: Passage, origin: Origin, corrected: Held | None, context: RequestContext
-    ) -> Callable[[UnitOfWork], Recorded]:
-        """The transaction that stores the analysis."""
-        analysis, outputs = await passage.analysed()
-
-        def new(uow: UnitOfWork) -> Recorded:
-            return record(
-                uow,
-                analysis=analysis,
-                recording=outputs.recording,
-                received=outputs.received,
-                origin=origin,
-                ids=self._intake.ids,
-                prepared=outputs.prepared,
-            )
-
-        def again(uow: UnitOfWork) -> Recorded:
-            assert corrected is not None
+        def store(uow: UnitOfWork) -> Recorded:
+            if corrected is None:
+                return outputs.record(uow)
             at, correlation_id = context.received_at, context.correlation_id
             withdraw(uow, corrected.id, Occasion(at=at, correlation_id=correlation_id, ids=self._intake.ids))
-            return record_again(
-                uow,
-                analysis=analysis,
-                received=outputs.received,
-                origin=origin,
-                prepared=outputs.prepared,
-                before=origin.observation_identifiers,
-            )
+            return outputs.record_again(uow, before=origin.observation_identifiers)
 
-        return again if corrected else new
+        recorded = await self._intake.write(store)
+        return await self._intake.read(lambda reader: of_observation(reader, recorded.observation.id))
 
 
 def recorded_at(raw: Json) -> datetime | None:

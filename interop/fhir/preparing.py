@@ -9,7 +9,7 @@ from datetime import datetime
 
 import orjson
 
-from actions.analysis import Analysis, RequestContext
+from actions.analysis import RequestContext
 from audit.criteria import Criterion, Search
 from audit.records import Document, Documents, Reader, Received
 from inference.errors import Duplicate, InvalidContent
@@ -37,15 +37,6 @@ class Moved(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Analysed:
-    """An ECG with its analysis, ready to be recorded."""
-
-    analysis: Analysis
-    outputs: Outputs
-    origin: Origin
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
     """A change, ready for its transaction. id: of the resource. matched: the id of what met its condition. known: it is
     here already. analysed: an ECG's, where it has to be analysed. seen: the version that it was prepared for, 0 where
@@ -56,7 +47,7 @@ class Ready:
     at: datetime
     matched: str | None = None
     known: Changed | None = None
-    analysed: Analysed | None = None
+    analysed: Outputs | None = None
     received: Received | None = None
     seen: int | None = None
     derived: Document | None = None
@@ -180,11 +171,10 @@ class Preparing:
 
 async def _passed(ready: Ready, passage: Passage, element: str) -> Ready:
     """With the analysis. element: where the signal came from. Raises UninterpretableSignal."""
-    analysis, outputs = await passage.analysed()
-    if not analysis.interpretable:
-        raise uninterpretable(analysis, element)
-    analysed = Analysed(analysis=analysis, outputs=outputs, origin=passage.origin)
-    return replace(ready, received=outputs.received, analysed=analysed)
+    outputs = await passage.analysed()
+    if not outputs.analysis.interpretable:
+        raise uninterpretable(outputs.analysis, element)
+    return replace(ready, received=outputs.received, analysed=outputs)
 
 
 def unchanged(documents: Documents, held: Document) -> Changed:

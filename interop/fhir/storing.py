@@ -20,7 +20,7 @@ from interop.fhir.derived import TYPE as DOCUMENT
 from interop.fhir.parameters import INTERACTIONS, Interaction
 from interop.fhir.preparing import Moved, Ready, report_of, unchanged
 from interop.overreading import Occasion, record_overread, withdraw
-from interop.record import IDENTIFIER_SCOPE, Recorded, record, record_again, record_unanalysed
+from interop.record import IDENTIFIER_SCOPE, Recorded, record_unanalysed
 from interop.resources.documents import Indexed
 from interop.resources.identifiers import identifiers_of
 from interop.resources.overread import check_unchanged, statement
@@ -53,16 +53,8 @@ def _create_as(uow: UnitOfWork, ready: Ready, occasion: Occasion) -> Changed:
     """Version 1, under the id that was given to it."""
     submission, received = ready.submission, _resource(ready)
     ecg = submission.ecg
-    if submission.document is None and ready.analysed is not None and ready.received is not None:
-        recorded = record(
-            uow,
-            analysis=ready.analysed.analysis,
-            recording=ready.analysed.outputs.recording,
-            received=ready.received,
-            origin=ready.analysed.origin,
-            ids=occasion.ids,
-            prepared=ready.analysed.outputs.prepared,
-        )
+    if submission.document is None and ready.analysed is not None:
+        recorded = ready.analysed.record(uow)
         if not recorded.created and ready.change.place:
             raise Moved
         return _recorded(recorded, Effect.CREATED if recorded.created else Effect.UNCHANGED)
@@ -136,16 +128,7 @@ def _update_ecg(
         occasion.note(uow, AuditEvent.RESOURCE_UPDATED, following.document)
         return Changed(document=following.document, effect=effect, report=report_of(uow.documents, following.document))
     withdraw(uow, current.id, occasion)
-    assert ready.received is not None
-    recorded = record_again(
-        uow,
-        analysis=ready.analysed.analysis,
-        received=ready.received,
-        origin=ready.analysed.origin,
-        prepared=ready.analysed.outputs.prepared,
-        before=held,
-    )
-    return _recorded(recorded, effect)
+    return _recorded(ready.analysed.record_again(uow, before=held), effect)
 
 
 def _overread(

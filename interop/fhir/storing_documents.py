@@ -14,9 +14,10 @@ from inference.errors import Duplicate
 from interop.fhir.change import Changed, Effect, Method
 from interop.fhir.derived import document_of, ecg_of, tie
 from interop.fhir.ecg_documents import DocumentChange
-from interop.fhir.preparing import Analysed, Moved, Ready, report_of
+from interop.fhir.preparing import Moved, Ready, report_of
 from interop.overreading import Occasion, withdraw
-from interop.record import IDENTIFIER_SCOPE, Recorded, record, record_again
+from interop.passage import Outputs
+from interop.record import IDENTIFIER_SCOPE, Recorded
 from interop.resources.documents import Indexed
 from interop.resources.identifiers import identifiers_of
 from interop.resources.observation import WITHDRAWN
@@ -27,7 +28,7 @@ OTHER_SIGNAL = "the identifier in the file belongs to an ECG with another signal
 
 def create(uow: UnitOfWork, ready: Ready, version: Indexed, occasion: Occasion) -> Changed:
     """version: the first of the document. Raises Duplicate, Moved."""
-    ecg = _record(uow, ready, occasion)
+    ecg = _record(uow, ready)
     uow.documents.create(version.document, version.index)
     occasion.note(uow, AuditEvent.RESOURCE_CREATED, version.document)
     return Changed(document=version.document, effect=Effect.CREATED, report=report_of(uow.documents, ecg))
@@ -41,7 +42,7 @@ def update(uow: UnitOfWork, ready: Ready, current: Document, version: Indexed, o
     if ready.submission.document is None:
         retract(uow, current.id, occasion)
     elif ready.analysed is not None and ecg is None:
-        ecg = _record(uow, ready, occasion)
+        ecg = _record(uow, ready)
     elif ready.analysed is not None and ecg is not None:
         withdraw(uow, ecg.id, occasion)
         _record_again(uow, ready, ready.analysed, ecg)
@@ -78,21 +79,12 @@ def check_same(uow: UnitOfWork, ready: Ready) -> None:
             raise Duplicate(OTHER_SIGNAL, element=document.file.element)
 
 
-def _record(uow: UnitOfWork, ready: Ready, occasion: Occasion) -> Document:
+def _record(uow: UnitOfWork, ready: Ready) -> Document:
     """Store the ECG of a document that had none. One that came by another way is given as it is, and stays its own: the
     document is stored beside it."""
-    analysed, element = _analysed(ready), _element(ready)
-    assert ready.received is not None
+    element = _element(ready)
     try:
-        recorded = record(
-            uow,
-            analysis=analysed.analysis,
-            recording=analysed.outputs.recording,
-            received=ready.received,
-            origin=analysed.origin,
-            ids=occasion.ids,
-            prepared=analysed.outputs.prepared,
-        )
+        recorded = _analysed(ready).record(uow)
     except Duplicate as error:
         raise Duplicate(OTHER_SIGNAL, element=element) from error
     if recorded.created:
@@ -106,17 +98,9 @@ def _record(uow: UnitOfWork, ready: Ready, occasion: Occasion) -> Document:
     return recorded.observation
 
 
-def _record_again(uow: UnitOfWork, ready: Ready, analysed: Analysed, ecg: Document) -> Recorded:
-    assert ready.received is not None
+def _record_again(uow: UnitOfWork, ready: Ready, analysed: Outputs, ecg: Document) -> Recorded:
     try:
-        return record_again(
-            uow,
-            analysis=analysed.analysis,
-            received=ready.received,
-            origin=analysed.origin,
-            prepared=analysed.outputs.prepared,
-            before=identifiers_of(_raw(ecg).get("identifier", ())),
-        )
+        return analysed.record_again(uow, before=identifiers_of(_raw(ecg).get("identifier", ())))
     except Duplicate as error:
         raise Duplicate(f"{error.message}, by the identifier in the file", element=_element(ready)) from error
 
@@ -134,7 +118,7 @@ def _keys(raw: dict[str, Any]) -> list[str]:
     return [identifier.key for identifier in identifiers_of(raw.get("identifier", ()))]
 
 
-def _analysed(ready: Ready) -> Analysed:
+def _analysed(ready: Ready) -> Outputs:
     assert ready.analysed is not None, "an ECG that stands is analysed"
     return ready.analysed
 

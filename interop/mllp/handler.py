@@ -48,7 +48,7 @@ from interop.mllp.item import Item
 from interop.mllp.marks import Marks
 from interop.mllp.outbound import outbox_rows
 from interop.passage import Passage
-from interop.record import Origin, record
+from interop.record import Origin
 from interop.resources.identifiers import Identifier
 from interop.settings import ReusedId, Settings
 
@@ -188,7 +188,7 @@ class Handler:
     async def _analysed(self, item: Item, decoded: DecodedEcg) -> Reply:
         origin, ids, clock = _origin(decoded), self._intake.ids, self._intake.clock
 
-        analysis, outputs = await Passage(
+        outputs = await Passage(
             intake=self._intake,
             context=item.context,
             received=item.received(decoded.patient_key),
@@ -196,20 +196,10 @@ class Handler:
             read=lambda: decoded.recording,
             outbox=lambda found: outbox_rows(found, decoded, settings=self._settings, ids=ids, now=clock()),
         ).analysed()
+        analysis = outputs.analysis
         answer = self._answer(item, Outcome(text="" if analysis.interpretable else analysis.conclusion))
         recorded = await self._intake.write(
-            lambda uow: record(
-                uow,
-                analysis=analysis,
-                recording=decoded.recording,
-                received=outputs.received,
-                origin=origin,
-                ids=ids,
-                answer=answer or None,
-                outbox=outputs.outbox,
-                acknowledgement=_owed(answer),
-                prepared=outputs.prepared,
-            )
+            lambda uow: outputs.record(uow, answer=answer or None, acknowledgement=_owed(answer))
         )
         if any(row.state is QueueState.WAITING for row in outputs.outbox):
             self._on_queued()

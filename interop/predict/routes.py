@@ -14,7 +14,7 @@ from interop.media import media_type, preferred
 from interop.passage import Passage
 from interop.predict.openapi import REQUEST_BODY, RESPONSES
 from interop.predict.schema import answer, read
-from interop.record import Origin, record
+from interop.record import Origin
 from interop.refusal import uninterpretable
 
 PATH = "/predict"
@@ -59,27 +59,17 @@ async def _durable(intake: Intake, content: bytes, context: RequestContext) -> A
         received_at=context.received_at,
         correlation_id=context.correlation_id,
     )
-    analysis, outputs = await Passage(
+    outputs = await Passage(
         intake=intake,
         context=context,
         received=received,
         origin=NOBODY,
         read=lambda: read(content, context.received_at),
     ).analysed()
-    if not analysis.interpretable:
-        raise uninterpretable(analysis, "ecg_signal")
-    await intake.write(
-        lambda uow: record(
-            uow,
-            analysis=analysis,
-            recording=outputs.recording,
-            received=outputs.received,
-            origin=NOBODY,
-            ids=intake.ids,
-            prepared=outputs.prepared,
-        )
-    )
-    return analysis
+    if not outputs.analysis.interpretable:
+        raise uninterpretable(outputs.analysis, "ecg_signal")
+    await intake.write(outputs.record)
+    return outputs.analysis
 
 
 def _negotiate(request: Request) -> None:
