@@ -7,10 +7,10 @@ from fastapi import Request, Response
 from inference.errors import NotFound
 from interop.fhir.binaries import native, wants_resource, wrapped
 from interop.fhir.exchange import Exchange, is_unchanged, version_headers
-from interop.fhir.reading import RESOURCE_ID
 from interop.intake import Intake
 from interop.report_view import TYPE, ReportView, gather, resource, resources
 from interop.resources.pdf import report_pdf
+from interop.resources.validation import ID
 from interop.settings import Settings
 
 PDF = "application/pdf"
@@ -26,7 +26,7 @@ class ReportPdf:
     async def __call__(self, request: Request) -> Response:
         """The page, or FHIR JSON with it where that is asked for. Raises NotFound, Gone, NotAcceptable."""
         name: str = request.path_params["id"]
-        if not RESOURCE_ID.fullmatch(name):
+        if not ID.fullmatch(name):
             raise NotFound(f"no such {TYPE}")
         view = await self._intake.read(lambda store: gather(store, name))
         headers = version_headers(view.report)

@@ -20,10 +20,9 @@ from interop.fhir.search import MAX_COUNT, Pairs, count_of, parse
 from interop.fhir.subset import Subset, subset
 from interop.intake import Intake
 from interop.resources.times import span
+from interop.resources.validation import ID
 from interop.settings import Settings
 
-# Datatype id (FHIR R4 datatypes.html#id). What is no id cannot be stored, so it is simply not found.
-RESOURCE_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 VERSION_ID = re.compile(r"[1-9][0-9]{0,8}")
 FORM = "application/x-www-form-urlencoded"
 MAX_FIELDS = 100
@@ -51,7 +50,7 @@ class Reading:
 
     async def document(self, type: str, name: str, version: str | None, pairs: Pairs) -> Read:
         """One version, the current one unless named. pairs: of the URL. Raises NotFound, Gone, SearchInvalid."""
-        if not RESOURCE_ID.fullmatch(name):
+        if not ID.fullmatch(name):  # what is no id cannot be stored
             raise NotFound(f"no such {type}")
         if version is not None and not VERSION_ID.fullmatch(version):
             raise NotFound(f"no version {version[:20]} of this {type}")
@@ -80,7 +79,7 @@ class Reading:
         _require(type, Interaction.HISTORY_TYPE if name is None else Interaction.HISTORY_INSTANCE)
         given = {key: value for key, value in pairs if key in OF_HISTORY and value}
         since, count = _since(given.get(SINCE)), count_of(given.get(COUNT))
-        if name is not None and not RESOURCE_ID.fullmatch(name):
+        if name is not None and not ID.fullmatch(name):
             raise NotFound(f"no such {type}")
 
         def query(page: Page) -> bytes:
