@@ -176,6 +176,7 @@ def _farewell(ready: dict[str, Any], report: str) -> None:
     for path, what in (
         ("/docs", "the REST interface, to try out"),
         ("/fhir/metadata", "what the FHIR facade can do"),
+        ("/cds-services", "the CDS Hooks services"),
         ("/fhir/DiagnosticReport?_count=5", "the newest reports"),
         ("/metrics", "for Prometheus"),
     ):
