@@ -125,9 +125,10 @@ def _suggestions(draft: Draft, alert: OrderAlert, occasion: Occasion) -> Iterato
 
 
 def _summary(draft: Draft, alert: OrderAlert) -> str:
-    start = f"{shortened(draft.name, 45)}: {alert.action}"
-    number = alert.evidence[0].partition(",")[0] if alert.evidence else ""  # how old it is stands in the detail
-    return shortened(f"{start} ({number})" if number else start, MAX_SUMMARY)
+    """The order and the number first: where it is too long, the end of the action stands in the detail."""
+    number = alert.evidence[0].partition(",")[0].partition(" (")[0] if alert.evidence else ""
+    order = ", ".join(filter(None, (shortened(draft.name, 45), number)))
+    return shortened(f"{order}: {alert.action}", MAX_SUMMARY)
 
 
 def _decided(decision: Decision, occasion: Occasion) -> str:

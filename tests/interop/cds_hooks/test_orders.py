@@ -52,7 +52,9 @@ def service() -> Iterator[Service]:
 def test_a_qt_prolonging_drug_at_a_long_qtc_is_warned_about_with_the_numbers(service: Service) -> None:
     (card,) = cards(service, signing(drug()))
     assert card["indicator"] == "warning"
-    assert card["summary"].startswith("Haloperidol 5 MG Oral Tablet: Choose a drug that does not prolong QT")
+    assert card["summary"].startswith(
+        "Haloperidol 5 MG Oral Tablet, QTc 527 ms: Choose a drug that does not prolong QT"
+    )
     assert "QTc" in card["detail"]
     assert "ms" in card["detail"]
     assert card["source"]["topic"]["code"] == "qt-drug-qtc-over-500"
