@@ -31,6 +31,7 @@ ABOUT_MORE = {
     "audit/test_plans.py": "audit/search.py and audit/conditions.py: which indexes a search uses",
     "interop/fhir/test_searching.py": "interop/fhir/search.py and values.py, through the door",
     "audit/test_contention.py": "two processes on one database",
+    "audit/test_monitoring.py": "audit/reports.py, alerts.py, shadows.py and observed.py",
     "inference/formats/test_read.py": "inference/formats/__init__.py",
 }
 # Modules without a test module of their own: the test that covers each.
