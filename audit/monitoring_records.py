@@ -1,4 +1,4 @@
-"""Frozen values and protocols of monitoring: what was observed, found, alerted and compared. They belong to
+"""Frozen values and protocols of monitoring: what was observed, found and alerted. They belong to
 `audit.records`."""
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +17,6 @@ class ReportKind(StrEnum):
     DRIFT = "drift"
     BIAS = "bias"
     PERFORMANCE = "performance"
-    SHADOW = "shadow"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +32,15 @@ class MonitoringReport:
     content: bytes
     page: bytes | None = field(default=None, repr=False)
     id: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportState:
+    """The newest report of a kind, without what it says."""
+
+    kind: ReportKind
+    computed_at: datetime
+    flag: bool
 
 
 class Severity(StrEnum):
@@ -89,21 +97,6 @@ class Notice:
     id: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShadowRow:
-    """What a candidate said of an ECG that the champion answered. seconds: what its classification took."""
-
-    analysis_id: str
-    model_sha256: str
-    at: datetime
-    model_name: str
-    model_version: str
-    probabilities: Mapping[str, float]
-    decided: Sequence[str]
-    urgency: str
-    seconds: float
-
-
 class Reports(Protocol):
     """What monitoring has found."""
 
@@ -112,6 +105,9 @@ class Reports(Protocol):
 
     def newest(self, kind: ReportKind) -> MonitoringReport | None:
         """With its page."""
+
+    def states(self) -> Sequence[ReportState]:
+        """Of every kind that has a report."""
 
     def since(self, kind: ReportKind, at: datetime) -> Sequence[MonitoringReport]:
         """Those computed since then, oldest first, without pages."""
@@ -144,16 +140,6 @@ class Alerts(Protocol):
 
     def notices(self, alert_id: int) -> Sequence[Notice]:
         """All of one alert, oldest first."""
-
-
-class Shadows(Protocol):
-    """What candidates said beside the champion."""
-
-    def add(self, row: ShadowRow) -> None:
-        """Store one, unless it is there."""
-
-    def between(self, begin: datetime, end: datetime) -> Sequence[ShadowRow]:
-        """Those of [begin, end), oldest first."""
 
 
 class Observed(Protocol):

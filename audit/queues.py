@@ -32,6 +32,8 @@ _ANSWERED = (
     .where(inbox.c.id == bindparam("of_id"))
     .values(acknowledgement=bindparam("new_acknowledgement"), answer=bindparam("new_answer"))
 )
+# The index on the few open rows gives the first of them at once.
+_OLDEST_OPEN = select(inbox.c.received_at).where(text(OPEN)).order_by(inbox.c.id).limit(1)
 
 _WAITING = outbox.c.state == QueueState.WAITING
 _NOT_BUSY = outbox.c.destination.not_in(bindparam("busy", expanding=True))
@@ -114,6 +116,10 @@ class SqlInbox:
         open_ = (text(OPEN), inbox.c.door == door, inbox.c.received_at < before)
         rows = self._connection.execute(select(inbox).where(*open_).order_by(inbox.c.id).limit(limit))
         return [_inbox_row(row) for row in rows]
+
+    def oldest_waiting(self) -> datetime | None:
+        """When the oldest of the items that wait for their analysis came, None when none waits."""
+        return self._connection.execute(_OLDEST_OPEN).scalar()
 
     def finish(self, id: int, processing: ProcessingState, answer: bytes | None, error: str | None) -> None:
         """An item that waited is processed. Raises NotFound where it does not wait any more."""

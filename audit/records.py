@@ -12,7 +12,7 @@ from typing import Protocol
 
 from audit.card_records import Cards
 from audit.criteria import Row, Search
-from audit.monitoring_records import Alerts, Observed, Reports, Shadows
+from audit.monitoring_records import Alerts, Observed, Reports
 from audit.packed import Body, Hashed
 
 
@@ -285,6 +285,9 @@ class Inbox(Protocol):
     def waiting(self, door: str, before: datetime, limit: int) -> Sequence[InboxRow]:
         """Items of a door that came before a time and wait for their analysis, oldest first."""
 
+    def oldest_waiting(self) -> datetime | None:
+        """When the oldest of the items that wait for their analysis came, None when none waits."""
+
     def finish(self, id: int, processing: ProcessingState, answer: bytes | None, error: str | None) -> None:
         """An item that waited is processed. Raises NotFound where it does not wait any more."""
 
@@ -435,7 +438,6 @@ class UnitOfWork(Protocol):
     cards: Cards
     reports: Reports
     alerts: Alerts
-    shadows: Shadows
     trail: Trail
 
 
@@ -451,6 +453,5 @@ class Reader(Protocol):
     cards: Cards
     reports: Reports
     alerts: Alerts
-    shadows: Shadows
     observed: Observed
     entries: Entries

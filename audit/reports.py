@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, select, update
 
 from audit.insert import insert_if_absent
-from audit.monitoring_records import MonitoringReport, ReportKind
+from audit.monitoring_records import MonitoringReport, ReportKind, ReportState
 from audit.schema import monitoring_reports as table
 
 _WITHOUT_PAGE = tuple(column for column in table.c if column.name != "page")
@@ -40,6 +40,15 @@ class SqlReports:
         """With its page."""
         row = self._connection.execute(_of(kind, select(table)).order_by(table.c.id.desc()).limit(1)).first()
         return None if row is None else _report(row, row.page)
+
+    def states(self) -> Sequence[ReportState]:
+        """Of every kind that has a report: a look into the index for each."""
+        newest = (
+            _of(kind, select(table.c.computed_at, table.c.flag)).order_by(table.c.id.desc()).limit(1)
+            for kind in ReportKind
+        )
+        found = zip(ReportKind, (self._connection.execute(query).first() for query in newest), strict=True)
+        return [ReportState(kind=kind, computed_at=row.computed_at, flag=row.flag) for kind, row in found if row]
 
     def since(self, kind: ReportKind, at: datetime) -> Sequence[MonitoringReport]:
         """Those computed since then, oldest first, without pages."""

@@ -286,22 +286,6 @@ alert_notices = Table(
     Index("ix_alert_notices_state", "state", "id"),
 )
 
-# What a candidate said of the ECGs that the champion answered.
-shadow_predictions = Table(
-    "shadow_predictions",
-    metadata,
-    Column("analysis_id", Text, primary_key=True),
-    Column("model_sha256", Text, primary_key=True),
-    Column("at", UtcDateTime, nullable=False, index=True),
-    Column("model_name", Text, nullable=False),
-    Column("model_version", Text, nullable=False),
-    Column("probabilities", JSON(none_as_null=True), nullable=False),
-    Column("decided", JSON(none_as_null=True), nullable=False),
-    Column("urgency", Text, nullable=False),
-    Column("seconds", Float, nullable=False),
-    sqlite_with_rowid=False,
-)
-
 audit_heads = Table(
     "audit_heads",
     metadata,

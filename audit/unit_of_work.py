@@ -17,7 +17,7 @@ from audit.driver import run
 from audit.entries import SqlEntries
 from audit.failures import storage_errors, translated
 from audit.features import SqlFeatures
-from audit.monitoring_records import Alerts, Observed, Reports, Shadows
+from audit.monitoring_records import Alerts, Observed, Reports
 from audit.observed import SqlObserved
 from audit.overreads import SqlOverreads
 from audit.queues import SqlInbox, SqlOutbox
@@ -34,7 +34,6 @@ from audit.records import (
     UnitOfWork,
 )
 from audit.reports import SqlReports
-from audit.shadows import SqlShadows
 from audit.trail import BufferedTrail, Chain
 from inference.errors import StorageUnavailable
 
@@ -54,7 +53,6 @@ class SqlReader:
         self.cards: Cards = SqlCards(connection)
         self.reports: Reports = SqlReports(connection)
         self.alerts: Alerts = SqlAlerts(connection)
-        self.shadows: Shadows = SqlShadows(connection)
         self.observed: Observed = SqlObserved(connection)
         self.entries: Entries = SqlEntries(connection)
 

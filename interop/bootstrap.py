@@ -40,6 +40,7 @@ from interop.lanes import Lane, Readers, Writer
 from interop.logs import log_loop_error, new_correlation_id
 from interop.metrics import Metrics
 from interop.mllp.server import MllpServer
+from interop.monitoring.shown import KINDS as MONITORED
 from interop.readiness import checks
 from interop.resources.devices import software_version
 from interop.resources.index import index_rows
@@ -356,6 +357,11 @@ def _periodic(
         counts = await intake.read(lambda reader: reader.outbox.counts())
         for state in QueueState:
             intake.metrics.outbox(state, counts.get(state, 0))
+        oldest = await intake.read(lambda reader: reader.inbox.oldest_waiting())
+        intake.metrics.oldest_waiting(0.0 if oldest is None else (now() - oldest).total_seconds())
+        for report in await intake.read(lambda reader: reader.reports.states()):
+            if report.kind in MONITORED:
+                intake.metrics.monitored(report.kind, report.flag, (now() - report.computed_at).total_seconds())
 
     async def prune() -> None:
         newest, pruned = settings.feature_cache_rows, PRUNE_ROWS

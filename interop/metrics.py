@@ -14,6 +14,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.process_collector import ProcessCollector
 
 from actions.analysis import Analysis, Door, Urgency
+from inference.errors import ServiceError
 from inference.labels import Superclass
 from inference.prediction import ModelInfo, Prediction
 
@@ -83,7 +84,10 @@ GAUGES: Mapping[str, Family] = {
     "ecg_model_info": Family("1 for the model that serves", ("name", "version", "status", "sha256")),
     "ecg_lane_waiting": Family("ECGs queued or running in the inference lane"),
     "ecg_mllp_connections": Family("Open MLLP connections"),
+    "ecg_inbox_oldest_seconds": Family("Age of the oldest received item that waits for its analysis"),
     "ecg_outbox_messages": Family("Outbound messages by state", ("state",)),
+    "ecg_monitoring_flag": Family("1 where the newest report of a kind says that somebody has to look", ("kind",)),
+    "ecg_monitoring_report_age_seconds": Family("How old the newest report of a kind is", ("kind",)),
     "ecg_ready_check": Family("1 while a readiness check passes, else 0; as of its last run", ("check",)),
     "ecg_start_time_seconds": Family("When this process started, Unix time"),
     "ecg_uptime_seconds": Family("How long this process has been up"),
@@ -176,9 +180,18 @@ class Metrics:
         """How many ECGs wait for or run in the inference lane."""
         self._gauges["ecg_lane_waiting"].set(lane)
 
+    def oldest_waiting(self, seconds: float) -> None:
+        """How long the oldest received item has waited for its analysis; 0 when none waits."""
+        self._gauges["ecg_inbox_oldest_seconds"].set(seconds)
+
     def outbox(self, state: str, n: int) -> None:
         """How many outbound messages are in a state of `audit.records.QueueState`."""
         self._gauges["ecg_outbox_messages"].labels(state).set(n)
+
+    def monitored(self, kind: str, flag: bool, age_seconds: float) -> None:
+        """What the newest report of a kind of `audit.monitoring_records.ReportKind` says."""
+        self._gauges["ecg_monitoring_flag"].labels(kind).set(flag)
+        self._gauges["ecg_monitoring_report_age_seconds"].labels(kind).set(age_seconds)
 
     def delivered(self, outcome: str) -> None:
         """One delivery was attempted; outcome: a word from the delivery worker's closed list."""
@@ -222,6 +235,8 @@ class Metrics:
             for name, family in COUNTERS.items():
                 if family.labels == ("door",):
                     self._counters[name].labels(door)
+            for fault in ServiceError.__subclasses__():
+                self._counters["ecg_refused_total"].labels(door, fault.code)
         for urgency in Urgency:
             self._counters["ecg_analyses_urgency_total"].labels(urgency)
             self._counters["ecg_recommendations_total"].labels(urgency)

@@ -116,6 +116,17 @@ class Settings(BaseSettings):
     feature_cache_rows: int = Field(
         10_000, ge=0, description="the same in the database (2 KB each), the newest so many, 0 for none"
     )
+    monitoring_drift_max_age: Duration = Field(
+        timedelta(hours=2), gt=timedelta(0), description="an older drift report is shown as stale; it is made hourly"
+    )
+    monitoring_bias_max_age: Duration = Field(
+        timedelta(hours=48), gt=timedelta(0), description="an older bias report is shown as stale; it is made daily"
+    )
+    monitoring_performance_max_age: Duration = Field(
+        timedelta(hours=48),
+        gt=timedelta(0),
+        description="an older performance report is shown as stale; it is made daily",
+    )
     auth: Auth = Field(Auth.NONE, description="none: loopback only, unless allow_anonymous")
     allow_anonymous: bool = Field(False, description="serve HTTP beyond loopback without authorization")
     mlflow_uri: str = Field(

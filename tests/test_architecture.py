@@ -31,7 +31,7 @@ ABOUT_MORE = {
     "audit/test_plans.py": "audit/search.py and audit/conditions.py: which indexes a search uses",
     "interop/fhir/test_searching.py": "interop/fhir/search.py and values.py, through the door",
     "audit/test_contention.py": "two processes on one database",
-    "audit/test_monitoring.py": "audit/reports.py, alerts.py, shadows.py and observed.py",
+    "audit/test_monitoring.py": "audit/reports.py, alerts.py and observed.py",
     "inference/formats/test_read.py": "inference/formats/__init__.py",
 }
 # Modules without a test module of their own: the test that covers each.
@@ -49,7 +49,6 @@ COVERED_BY = {
     "audit/monitoring_records.py": "audit/test_monitoring.py",
     "audit/reports.py": "audit/test_monitoring.py",
     "audit/alerts.py": "audit/test_monitoring.py",
-    "audit/shadows.py": "audit/test_monitoring.py",
     "audit/observed.py": "audit/test_monitoring.py",
     "audit/records.py": "audit/test_store.py",
     "audit/schema.py": "audit/test_upgrade.py",
@@ -59,6 +58,7 @@ COVERED_BY = {
     "interop/cds_hooks/known.py": "interop/cds_hooks/test_routes.py",
     "interop/cds_hooks/services.py": "interop/cds_hooks/test_routes.py",
     "interop/client.py": "e2e/test_three_doors.py",
+    "interop/monitoring/shown.py": "interop/monitoring/test_routes.py",
     "interop/commands/serving.py": "e2e/test_process.py",
     "interop/demo.py": "e2e/test_process.py",
     "interop/fhir/analyzing.py": "interop/fhir/test_operations.py",

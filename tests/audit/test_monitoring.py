@@ -1,4 +1,4 @@
-"""Reports, alerts, shadow predictions and what is observed, on both databases."""
+"""Reports, alerts and what is observed, on both databases."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -13,7 +13,6 @@ from audit.monitoring_records import (
     NoticeState,
     ReportKind,
     Severity,
-    ShadowRow,
 )
 from audit.records import AcknowledgementState, OverreadRow, ProcessingState
 from audit.store import Store
@@ -55,7 +54,7 @@ def test_the_newest_report_of_a_kind_has_the_page_and_earlier_ones_their_content
         bias = reader.reports.newest(ReportKind.BIAS)
         assert bias is not None
         assert bias.page == b"<p>b"
-        assert reader.reports.newest(ReportKind.SHADOW) is None
+        assert reader.reports.newest(ReportKind.PERFORMANCE) is None
         found = reader.reports.since(ReportKind.DRIFT, NOW)
         assert found == [replace(first, id=ids[0], page=None), replace(second, id=ids[1], page=None)]
         assert reader.reports.since(ReportKind.DRIFT, NOW + MINUTE) == found[1:]
@@ -102,26 +101,6 @@ def test_a_notice_waits_is_tried_again_and_ends_sent_or_dead(store: Store) -> No
             uow.alerts.told(mail, NOW)
         with pytest.raises(NotFound):
             uow.alerts.failed(99, "", None)
-
-
-def test_a_shadow_prediction_is_kept_once(store: Store) -> None:
-    row = ShadowRow(
-        analysis_id="a-1",
-        model_sha256="1" * 64,
-        at=NOW,
-        model_name="candidate",
-        model_version="2",
-        probabilities={"MI": 0.25},
-        decided=("CD",),
-        urgency="routine",
-        seconds=0.004,
-    )
-    with store.unit_of_work() as uow:
-        uow.shadows.add(row)
-        uow.shadows.add(replace(row, seconds=9.0))
-    with store.reader() as reader:
-        assert reader.shadows.between(NOW, NOW + MINUTE) == [replace(row, decided=["CD"])]
-        assert reader.shadows.between(NOW - MINUTE, NOW) == []
 
 
 def test_analyses_are_observed_in_their_order_with_what_clinicians_made_of_them_last(store: Store) -> None:

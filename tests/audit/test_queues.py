@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from audit.records import AcknowledgementState, ProcessingState, QueueState
@@ -155,6 +157,20 @@ def test_the_newest_received_items_are_listed_first(store: Store) -> None:
         ids = [uow.inbox.add(received(control_id=f"M{n}"), ANALYSED, PENDING) for n in range(3)]
     with store.reader() as reader:
         assert [row.id for row in reader.inbox.list(2)] == [ids[2], ids[1]]
+
+
+def test_the_oldest_item_that_waits_tells_since_when(store: Store) -> None:
+    with store.unit_of_work() as uow:
+        assert uow.inbox.oldest_waiting() is None
+        uow.inbox.add(replace(received(control_id="done"), received_at=at(-9)), ANALYSED, PENDING)
+        first, _ = (
+            uow.inbox.add(replace(received(control_id=f"W{n}"), received_at=at(n)), ProcessingState.RECEIVED, PENDING)
+            for n in range(2)
+        )
+        assert uow.inbox.oldest_waiting() == at(0)
+        uow.inbox.finish(first, ANALYSED, b"answer", None)
+    with store.reader() as reader:
+        assert reader.inbox.oldest_waiting() == at(1)
 
 
 def test_outbound_messages_are_counted_by_state(store: Store) -> None:

@@ -116,7 +116,7 @@ def test_the_feature_cache_comes_and_goes_with_its_migration_and_takes_nothing_e
         gone = set(metadata.tables) - set(inspect(connection).get_table_names())
         assert gone == {
             "feature_cache", "document_ranges", "search_index", "overreads", "cards", "card_findings", "card_feedback",
-            "monitoring_reports", "alerts", "alert_notices", "shadow_predictions",
+            "monitoring_reports", "alerts", "alert_notices",
         }  # fmt: skip
         assert connection.execute(text("SELECT count(*) FROM analyses")).scalar_one() == 1
     with pytest.raises(ConfigurationError, match="at schema 0001, this version needs 0007"):

@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -16,6 +17,8 @@ import numpy as np
 import pytest
 
 from actions.analysis import Mode
+from audit.monitoring_records import MonitoringReport, ReportKind
+from audit.records import AcknowledgementState, ProcessingState, Received
 from inference.artifact import find_model
 from interop.client import hook_call
 from interop.metrics import COUNTERS, GAUGES, HISTOGRAMS
@@ -190,6 +193,9 @@ ROWS = (
 ELSEWHERE = {
     "ecg_deliveries_total": "test_every_outcome_of_a_delivery_is_counted_and_the_outbox_shows_every_state",
     "ecg_outbox_messages": "test_every_outcome_of_a_delivery_is_counted_and_the_outbox_shows_every_state",
+    "ecg_inbox_oldest_seconds": "test_what_waits_in_the_inbox_grows_older_until_it_is_answered",
+    "ecg_monitoring_flag": "test_what_the_newest_reports_say_is_shown_with_their_age",
+    "ecg_monitoring_report_age_seconds": "test_what_the_newest_reports_say_is_shown_with_their_age",
     "ecg_lane_waiting": "test_ecgs_that_wait_for_the_lane_are_seen",
     "ecg_mllp_connections": "test_open_mllp_connections_are_counted_until_they_close",
     "ecg_ready_check": "test_each_readiness_check_shows_its_last_result",
@@ -263,6 +269,29 @@ def test_every_outcome_of_a_delivery_is_counted_and_the_outbox_shows_every_state
 def _reaches(service: Service, metric: str, **labels: str) -> None:
     """Gauges are taken every few seconds."""
     assert eventually(lambda: counted(service, metric, **labels) >= 1), labels
+
+
+def test_what_waits_in_the_inbox_grows_older_until_it_is_answered(tmp_path: Path) -> None:
+    came = datetime.now(UTC) - timedelta(hours=1)
+    waiting = Received(door="mllp", content=b"", media_type="", received_at=came, correlation_id="-")
+    with running(tmp_path) as service, service.store() as store:
+        assert counted(service, "ecg_inbox_oldest_seconds") == 0
+        with store.unit_of_work() as uow:
+            item = uow.inbox.add(waiting, ProcessingState.RECEIVED, AcknowledgementState.PENDING)
+        assert eventually(lambda: 3600 <= counted(service, "ecg_inbox_oldest_seconds") < 3700)
+        with store.unit_of_work() as uow:
+            uow.inbox.finish(item, ProcessingState.ANALYSED, None, None)
+        assert eventually(lambda: counted(service, "ecg_inbox_oldest_seconds") == 0)
+
+
+def test_what_the_newest_reports_say_is_shown_with_their_age(tmp_path: Path) -> None:
+    at = datetime.now(UTC) - timedelta(hours=1)
+    report = MonitoringReport(kind=ReportKind.BIAS, computed_at=at, begin=at, end=at, flag=True, content=b"{}")
+    with running(tmp_path) as service, service.store() as store:
+        with store.unit_of_work() as uow:
+            uow.reports.add(report)
+        _reaches(service, "ecg_monitoring_flag", kind="bias")
+        assert 3600 <= counted(service, "ecg_monitoring_report_age_seconds", kind="bias") < 3700
 
 
 def test_each_readiness_check_shows_its_last_result(tmp_path: Path) -> None:

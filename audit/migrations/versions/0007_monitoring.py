@@ -1,4 +1,4 @@
-"""Monitoring: what the model saw of each ECG, what was found, who was told, and what candidates said."""
+"""Monitoring: what the model saw of each ECG, what was found, and who was told."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -15,7 +15,7 @@ UNRESOLVED = sa.text("resolved_at IS NULL")
 
 
 def upgrade() -> None:
-    """A column, and four tables."""
+    """A column, and three tables."""
     op.add_column("analyses", sa.Column("features", sa.LargeBinary(), nullable=True))
     op.create_table(
         "monitoring_reports",
@@ -29,21 +29,6 @@ def upgrade() -> None:
     )
     op.create_index("ix_monitoring_reports_kind_id", "monitoring_reports", ["kind", "id"])
     create_alerts()
-    op.create_table(
-        "shadow_predictions",
-        sa.Column("analysis_id", sa.Text(), nullable=False),
-        sa.Column("model_sha256", sa.Text(), nullable=False),
-        sa.Column("at", TIME, nullable=False),
-        sa.Column("model_name", sa.Text(), nullable=False),
-        sa.Column("model_version", sa.Text(), nullable=False),
-        sa.Column("probabilities", sa.JSON(none_as_null=True), nullable=False),
-        sa.Column("decided", sa.JSON(none_as_null=True), nullable=False),
-        sa.Column("urgency", sa.Text(), nullable=False),
-        sa.Column("seconds", sa.Float(), nullable=False),
-        sa.PrimaryKeyConstraint("analysis_id", "model_sha256", name="pk_shadow_predictions"),
-        sqlite_with_rowid=False,
-    )
-    op.create_index("ix_shadow_predictions_at", "shadow_predictions", ["at"])
 
 
 def create_alerts() -> None:
@@ -78,7 +63,7 @@ def create_alerts() -> None:
 
 def downgrade() -> None:
     """Without them. On SQLite the table is made anew without the column."""
-    for table in ("shadow_predictions", "alert_notices", "alerts", "monitoring_reports"):
+    for table in ("alert_notices", "alerts", "monitoring_reports"):
         op.drop_table(table)
     with op.batch_alter_table("analyses") as batch:
         batch.drop_column("features")
