@@ -234,9 +234,11 @@ def test_a_result_whose_outcome_cannot_be_stored_is_not_sent_again(
 
     async def work() -> None:
         async with Receiver().listening() as receiver, delivering(world) as delivery:
-            await delivery.queue(row("R-1", f"127.0.0.1:{receiver.port}"))
+            # Not woken before the store fails, or its outcome would be stored.
+            await delivery.intake.write(lambda uow: uow.outbox.add(row("R-1", f"127.0.0.1:{receiver.port}")))
             store = FailingStore(vars(delivery.intake.writer)["_store"])
             vars(delivery.intake.writer)["_store"] = store
+            delivery.worker.wake()
             (sent,) = await delivery.until(finished())
             while store.batches < 5:
                 await asyncio.sleep(0.02)
