@@ -28,6 +28,7 @@ ABOUT_MORE = {
     "test_architecture.py": "this one",
     "test_docs.py": "docs/ against the code",
     "test_bench.py": "tests/bench, which `make bench` runs",
+    "deploy/test_prometheus.py": "deploy/prometheus and deploy/grafana against the code and the running service",
     "audit/test_plans.py": "audit/search.py and audit/conditions.py: which indexes a search uses",
     "interop/fhir/test_searching.py": "interop/fhir/search.py and values.py, through the door",
     "audit/test_contention.py": "two processes on one database",
