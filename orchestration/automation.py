@@ -14,17 +14,19 @@ from training.datasets.indexed import IndexedDataSet
 from training.tracking import fingerprint
 
 WEEKLY = "0 2 * * 1"  # Monday at 2 in the morning, UTC
+DAILY = "15 5 * * *"  # after the night's ECGs and before the day's, UTC
 CHECK_SECONDS = 600  # indexing a large data set takes a minute
 
 DATA = dg.AssetSelection.assets("recordings", "validation_report", "clinical_features", "prepared_signals")
 TRAINING = dg.AssetSelection.assets("recipe", "cross_validation", "trained_model", "release")
 JUDGED = dg.AssetSelection.assets("evaluation", "external_evaluation", "fairness", "reference_profile")
 PROMOTED = dg.AssetSelection.assets("promotion_verdict", "champion")
+MONITORED = dg.AssetSelection.assets("bias_report", "performance_report")
 
 data_sets = dg.define_asset_job("data_sets", DATA, description="Index, validate and extract one data set.")
 full_lifecycle = dg.define_asset_job(
     "full_lifecycle",
-    dg.AssetSelection.all() - dg.AssetSelection.assets("download"),
+    dg.AssetSelection.all() - dg.AssetSelection.assets("download") - MONITORED,
     description=f"Everything from the data set to the champion. Partition: {TRAINED_ON}.",
 )
 retrain = dg.define_asset_job(
@@ -38,7 +40,16 @@ promote = dg.define_asset_job(
     dg.AssetSelection.assets("test_evaluation") | PROMOTED,
     description="The last release through the gate, and into service if it passes.",
 )
-JOBS = [data_sets, full_lifecycle, retrain, evaluate_only, promote]
+monitor = dg.define_asset_job("monitor", MONITORED, description="What live results say of the model that serves.")
+JOBS = [data_sets, full_lifecycle, retrain, evaluate_only, promote, monitor]
+
+daily_monitoring = dg.ScheduleDefinition(
+    name="daily_monitoring",
+    job=monitor,
+    cron_schedule=DAILY,
+    execution_timezone="UTC",
+    description="Reports on bias and performance of live results, before the day begins.",
+)
 
 
 @dg.schedule(job=retrain, cron_schedule=WEEKLY, execution_timezone="UTC")
@@ -73,5 +84,5 @@ def dated_version(at: datetime) -> str:
     return f"{major}.{minor}.{at:%Y%m%d}"
 
 
-SCHEDULES = [weekly_retrain]
+SCHEDULES = [weekly_retrain, daily_monitoring]
 SENSORS = [new_data]

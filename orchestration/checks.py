@@ -1,15 +1,17 @@
-"""Asset checks: what was found of a data set by suite, and the conditions of the promotion gate. A broken one that
-blocks stops everything downstream of its asset; the check says why."""
+"""Asset checks: what was found of a data set by suite, the conditions of the promotion gate, and what is flagged of
+live results. A broken one that blocks stops everything downstream of its asset; the check says why."""
 
 from collections.abc import Sequence
 
 import dagster as dg
 
+from training.monitoring.run import Report
 from training.promotion import Condition, Verdict
 from training.promotion import Finding as GateFinding
 from training.validation.expectations import SUITES
 from training.validation.report import Finding, Severity, ValidationReport
 
+NOTHING_FLAGGED = "nothing_flagged"
 SUITE_NAMES = tuple(suite.__name__ for suite in SUITES)
 
 
@@ -48,6 +50,26 @@ def gate_specs(asset: str) -> list[dg.AssetCheckSpec]:
 def gate_results(verdict: Verdict) -> list[dg.AssetCheckResult]:
     """How each condition came out. One that is waived warns and blocks nothing."""
     return [_condition(finding) for finding in verdict.findings]
+
+
+def flag_specs(asset: str) -> list[dg.AssetCheckSpec]:
+    """One that warns and blocks nothing: nothing is made of a report."""
+    return [dg.AssetCheckSpec(NOTHING_FLAGGED, asset=asset, description="Whether nobody has to look.")]
+
+
+def flag_results(report: Report) -> list[dg.AssetCheckResult]:
+    """What is flagged, with its figures."""
+    flagged = [f"{finding.title}. {finding.text}" for finding in report.findings if finding.flag]
+    untold = [finding.key for finding in report.findings if finding.flag is None]
+    return [
+        dg.AssetCheckResult(
+            check_name=NOTHING_FLAGGED,
+            passed=not report.flag,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=" ".join(flagged) or "nothing is flagged",
+            metadata={"cannot be told": untold},
+        )
+    ]
 
 
 def _condition(finding: GateFinding) -> dg.AssetCheckResult:

@@ -10,6 +10,7 @@ from pydantic import Field, create_model
 
 from training.config import TrainingConfig
 from training.learning_curve import SHARES
+from training.monitoring.run import DAYS
 from training.promotion import Limits as GateLimits
 from training.promotion import Waivable, Waiver
 from training.tracking import Fingerprint
@@ -73,6 +74,12 @@ class CurveConfig(dg.Config):
 
     shares: list[float] = Field(default=list(SHARES), description="of the training patients")
     signal: bool = Field(default=False, description="also the signal branch, which takes nearly all of the time")
+
+
+class WindowConfig(dg.Config):
+    """Which live results are looked at."""
+
+    days: float = Field(default=DAYS, gt=0, description="how far to look back")
 
 
 class GateConfig(dg.Config):

@@ -16,6 +16,7 @@ from training.datasets.entry import Entry, Split
 from training.fairness_report import fairness_markdown, prices_markdown
 from training.learning_curve import LearningPoint
 from training.markdown import interval_text, table
+from training.monitoring.run import Report
 from training.promotion import Verdict
 from training.scores import Assessment
 
@@ -97,6 +98,19 @@ def gate(verdict: Verdict) -> dg.MarkdownMetadataValue:
         for finding in verdict.findings
     ]
     return dg.MetadataValue.md(table(["condition", "value", "needed", "margin", ""], rows))
+
+
+def monitoring(report: Report) -> dict[str, dg.MetadataValue[Any]]:
+    """What was looked at, and the report as it is served."""
+    words = {None: "cannot be told", True: "flagged", False: "ok"}
+    rows = [[one.title, words[one.flag], one.text] for one in report.findings]
+    return {
+        "analyses": dg.MetadataValue.int(report.content["analyses"]),
+        "over-reads": dg.MetadataValue.int(report.content["overreads"]["n"]),
+        "flag": dg.MetadataValue.bool(report.flag),
+        "findings": dg.MetadataValue.md(table(["what", "", "figures"], rows)),
+        "report": dg.MetadataValue.json(dict(report.content)),
+    }
 
 
 def images(paths: Sequence[Path]) -> dg.MarkdownMetadataValue:

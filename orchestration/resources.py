@@ -5,10 +5,16 @@ Paths are strings, resolved where a step runs: on a cluster they name a volume t
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
+from pydantic import SecretStr
+from uuid6 import uuid7
 
+from audit.engine import sqlite_file
+from audit.monitoring_store import MonitoringStore
+from audit.store import open_store
 from inference.artifact import find_models
 from inference.pointer import read_pointer
 from orchestration.config import Plan
@@ -111,6 +117,28 @@ class Mlflow(dg.ConfigurableResource[None]):
             yield run
 
 
+@dataclass(frozen=True, slots=True)
+class ServiceStore:
+    """The store of the service, beside which this works. No configurable resource: Dagster shows those in its pages and
+    keeps them in its database, and the address may hold a password."""
+
+    url: SecretStr
+
+    @contextmanager
+    def opened(self) -> Iterator[MonitoringStore]:
+        """As monitoring takes it. Raises Failure where there is none, ConfigurationError where it is not migrated,
+        StorageUnavailable."""
+        url = self.url.get_secret_value()
+        file = sqlite_file(url)
+        if file and not file.exists():
+            raise dg.Failure(f"there is no database at {file} yet; set ECG_DATABASE_URL", allow_retries=False)
+        store = open_store(url, chain_id=str(uuid7()))
+        try:
+            yield MonitoringStore(store)
+        finally:
+            store.close()
+
+
 def resources(settings: Settings) -> Mapping[str, object]:
     """All of them, by these settings."""
     return {
@@ -118,6 +146,7 @@ def resources(settings: Settings) -> Mapping[str, object]:
         "workspace": Workspace(
             var=str(settings.ops_folder), models=str(find_models(settings.model)), workers=settings.ops_workers
         ),
+        "service_store": ServiceStore(settings.database_url),
         "mlflow": Mlflow(uri=settings.mlflow_uri, artifacts=str(settings.mlflow_artifacts)),
         "io_manager": dg.FilesystemIOManager(base_dir=str(settings.ops_folder / "assets")),
     }

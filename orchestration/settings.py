@@ -6,7 +6,7 @@ mean the same.
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from training.datasets.catalog import KINDS
@@ -25,6 +25,9 @@ class Settings(BaseSettings):
     ops_folder: Path = Field(Path("var"), description="folder of features, prepared arrays, runs and reports")
     ops_workers: int = Field(0, ge=0, description="processes that prepare recordings beside the one of a step")
     model: Path | None = Field(None, description="folder of released models with champion.json; default: ./models")
+    database_url: SecretStr = Field(
+        SecretStr("sqlite:///var/ecg.db"), description="the service's store, of which live results are monitored"
+    )
     mlflow_uri: str = Field("sqlite:///var/mlflow.db", description="MLflow's store: SQLite file or server")
     mlflow_artifacts: Path = Field(
         Path("var/mlartifacts"), description="folder of MLflow's plots and models beside an SQLite store"

@@ -1,11 +1,18 @@
-"""Monitoring: what live traffic is compared with."""
+"""Monitoring: what live traffic is compared with, and what live results say of the model."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import dagster as dg
 
+from orchestration import metadata
+from orchestration.checks import flag_results, flag_specs
+from orchestration.config import WindowConfig
 from orchestration.partitions import TRAINED_ON
 from orchestration.progress import to_log
-from orchestration.resources import DataFolders, Workspace
+from orchestration.resources import DataFolders, ServiceStore, Workspace
 from training.datasets.entry import Split
+from training.monitoring.run import run
 from training.reference import reference_profile as profile_of
 from training.reference import write_profile
 from training.release import Named
@@ -35,4 +42,26 @@ def reference_profile(
     )
 
 
-ASSETS = [reference_profile]
+@dg.asset(group_name=GROUP, check_specs=flag_specs("bias_report"), kinds={"json"})
+def bias_report(
+    config: WindowConfig, service_store: dg.ResourceParam[ServiceStore]
+) -> Iterator[dg.MaterializeResult[None]]:
+    """Urgent rates, errors and AUC of women and men, young and old, in the service's store; its alerts too."""
+    yield _report("bias", config, service_store)
+
+
+@dg.asset(group_name=GROUP, check_specs=flag_specs("performance_report"), kinds={"json"})
+def performance_report(
+    config: WindowConfig, service_store: dg.ResourceParam[ServiceStore]
+) -> Iterator[dg.MaterializeResult[None]]:
+    """AUC and calibration by over-reads, errors and latency of live results, in the service's store; its alerts too."""
+    yield _report("performance", config, service_store)
+
+
+def _report(kind: str, config: WindowConfig, service_store: ServiceStore) -> dg.MaterializeResult[None]:
+    with service_store.opened() as store:
+        report = run(kind, store, now=datetime.now(UTC), days=config.days)
+    return dg.MaterializeResult(check_results=flag_results(report), metadata=metadata.monitoring(report))
+
+
+ASSETS = [reference_profile, bias_report, performance_report]

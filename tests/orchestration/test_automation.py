@@ -3,7 +3,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from orchestration.automation import SCHEDULES, SENSORS, new_data, weekly_retrain
+from orchestration.automation import SCHEDULES, SENSORS, daily_monitoring, new_data, weekly_retrain
 from orchestration.definitions import defs
 from orchestration.resources import DataFolders
 from training.datasets.catalog import KINDS
@@ -27,6 +27,12 @@ def test_each_weekly_training_has_a_version_of_its_own() -> None:
         (request,) = weekly_retrain.evaluate_tick(context).run_requests or ()
     assert request.partition_key == "ptbxl"
     assert request.run_config["ops"]["recipe"]["config"]["version"].endswith(".20260105")
+
+
+def test_live_results_are_monitored_every_day() -> None:
+    assert (daily_monitoring.cron_schedule, daily_monitoring.execution_timezone) == ("15 5 * * *", "UTC")
+    keys = defs.resolve_job_def(daily_monitoring.job_name).asset_layer.executable_asset_keys
+    assert {key.to_user_string() for key in keys} == {"bias_report", "performance_report"}
 
 
 def test_a_data_set_that_is_there_is_asked_for_once_until_it_changes(ptbxl_slice: Path, tmp_path: Path) -> None:

@@ -2,7 +2,9 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from orchestration.checks import gate_results, gate_specs, suite_results
+from orchestration.checks import flag_results, gate_results, gate_specs, suite_results
+from tests.training.monitoring.seen import NOW, Seen, group
+from training.monitoring.run import run
 from training.promotion import Condition, Evidence, Waivable, Waiver, judge
 from training.validation.report import Finding, Severity, ValidationReport
 
@@ -47,3 +49,12 @@ def test_a_waived_condition_warns_and_does_not_block() -> None:
     by_name = {result.check_name: result for result in gate_results(judge(EVIDENCE, waiver))}
     assert by_name["parity_by_sex"].severity is dg.AssetCheckSeverity.WARN
     assert by_name["macro_auc"].severity is dg.AssetCheckSeverity.ERROR
+
+
+def test_what_is_flagged_of_live_results_warns_with_its_figures_and_what_cannot_be_told_is_named() -> None:
+    rows = group(100, 35) + group(100, 20, sex="female")
+    (flagged,), (quiet,) = (flag_results(run("bias", Seen(seen), now=NOW)) for seen in (rows, rows[:100]))
+    assert (flagged.passed, flagged.severity, quiet.passed) == (False, dg.AssetCheckSeverity.WARN, True)
+    assert flagged.description == "Urgent rate by sex. Lowest over highest 0.57, needed 0.8: female 20.0%, male 35.0%."
+    assert quiet.description == "nothing is flagged"
+    assert quiet.metadata["cannot be told"].value == ["bias:sex", "bias:age"]

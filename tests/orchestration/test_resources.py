@@ -2,8 +2,9 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from pydantic import SecretStr
 
-from orchestration.resources import DataFolders, Workspace
+from orchestration.resources import DataFolders, ServiceStore, Workspace, resources
 from orchestration.settings import Settings
 from tests.releases import point, release
 from training.release import Named
@@ -35,3 +36,10 @@ def test_a_model_in_service_is_never_replaced(tmp_path: Path, version: str, stat
 def test_a_candidate_that_nobody_serves_may_be_replaced(tmp_path: Path) -> None:
     release(tmp_path, "0.1.0", status="candidate")
     Workspace(var="var", models=str(tmp_path)).may_be_released(Named("fixed", "0.1.0"))
+
+
+def test_the_password_of_the_service_s_store_is_shown_nowhere() -> None:
+    settings = Settings(_env_file=None, database_url=SecretStr("postgresql+psycopg2://ecg:sesame@db.example/ecg"))
+    found = resources(settings)["service_store"]
+    assert isinstance(found, ServiceStore)
+    assert "sesame" not in f"{found!r} {found} {settings!r}"

@@ -24,17 +24,18 @@ def interval_json(found: Interval | None) -> dict[str, float] | None:
 
 
 def lowest_over_highest(counts: Sequence[tuple[int, int]]) -> Interval | None:
-    """The lowest over the highest of shares (count, of), with the percentile interval of resampled groups; None for
-    fewer than two, or where all are 0.
+    """The lowest over the highest of shares (count, of), with a 95 % interval; None for fewer than two, or where all
+    are 0.
 
-    To draw the members of a group anew is to draw its count from a binomial distribution: no recording is needed.
+    The interval is that of shares drawn from what is known of each after the count, with Jeffreys' prior (Brown, Cai and
+    DasGupta, Statistical Science 16:101, 2001). Resampling the count itself would call a share of 0 of 20 certain.
     """
     hits = np.array([count for count, _ in counts], np.int64)
     sizes = np.array([of for _, of in counts], np.int64)
     if len(counts) < 2 or not hits.any():
         return None
     shares = hits / sizes
-    drawn = np.random.default_rng(SEED).binomial(sizes, shares, (RESAMPLES, len(counts))) / sizes
-    with np.errstate(invalid="ignore"):
-        low, high = percentiles(drawn.min(axis=1) / drawn.max(axis=1))
-    return Interval(float(shares.min() / shares.max()), float(low), float(high))
+    drawn = np.random.default_rng(SEED).beta(hits + 0.5, sizes - hits + 0.5, (RESAMPLES, len(counts)))
+    low, high = percentiles(drawn.min(axis=1) / drawn.max(axis=1))
+    value = float(shares.min() / shares.max())
+    return Interval(value, min(value, float(low)), max(value, float(high)))

@@ -9,9 +9,11 @@ import pytest
 
 from audit.records import AcknowledgementState, OverreadRow, ProcessingState, Received
 from audit.store import open_store
-from audit.upgrade import upgrade
+from tests.audit.conftest import emptied_postgresql, migrated_postgresql, migrated_url, postgresql, sqlite_template
 from tests.audit.values import analysis
 from tests.interop.commands.conftest import Command
+
+__all__ = ["emptied_postgresql", "migrated_postgresql", "migrated_url", "postgresql", "sqlite_template"]
 
 NOW = datetime.now(UTC)
 # The case of the reference system: groups of equal size, 36.4 % and 63.6 % of the urgent results.
@@ -20,9 +22,9 @@ SIZE = 100
 
 
 @pytest.fixture
-def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    url = f"sqlite:///{tmp_path}/ecg.db"
-    upgrade(url)
+def database(migrated_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A store of each kind."""
+    url = migrated_url.replace("postgresql://", "postgresql+psycopg2://")
     monkeypatch.setenv("ECG_DATABASE_URL", url)
     monkeypatch.setenv("COLUMNS", "200")
     at = NOW - timedelta(hours=3)

@@ -37,6 +37,17 @@ def test_the_ratio_of_the_issue() -> None:
     assert found.low < found.value < found.high < 0.8
 
 
+def test_nobody_among_twenty_is_not_certainly_nobody() -> None:
+    """0 of 20 may be 16 %, says Wilson; 20 of 20 be 84 %."""
+    unlike, alike = lowest_over_highest([(0, 20), (21, 21)]), lowest_over_highest([(20, 20), (20, 20)])
+    assert unlike is not None
+    assert alike is not None
+    assert (unlike.value, unlike.low) == (0.0, 0.0)
+    assert 0.08 < unlike.high < 0.2
+    assert (alike.value, alike.high) == (1.0, 1.0)
+    assert 0.8 < alike.low < 0.95
+
+
 @pytest.mark.parametrize("counts", [[], [(3, 20)], [(0, 20), (0, 30)]])
 def test_there_is_no_ratio_of_fewer_than_two_groups_or_where_nobody_is_counted(counts: list[tuple[int, int]]) -> None:
     assert lowest_over_highest(counts) is None
@@ -51,5 +62,4 @@ def test_a_ratio_is_between_0_and_1_and_does_not_depend_on_the_order(counts: lis
     again = lowest_over_highest(counts[::-1])
     assert again is not None
     assert found.value == again.value
-    assert 0 <= found.low <= found.high <= 1
-    assert 0 <= found.value <= 1
+    assert 0 <= found.low <= found.value <= found.high <= 1
