@@ -27,8 +27,8 @@ def lowest_over_highest(counts: Sequence[tuple[int, int]]) -> Interval | None:
     """The lowest over the highest of shares (count, of), with a 95 % interval; None for fewer than two, or where all
     are 0.
 
-    The interval is that of shares drawn from what is known of each after the count, with Jeffreys' prior (Brown, Cai and
-    DasGupta, Statistical Science 16:101, 2001). Resampling the count itself would call a share of 0 of 20 certain.
+    The interval is that of shares drawn from what is known of each after the count, with Jeffreys' prior (Brown, Cai
+    and DasGupta, Statistical Science 16:101, 2001). Resampling the count itself would call a share of 0 of 20 certain.
     """
     hits = np.array([count for count, _ in counts], np.int64)
     sizes = np.array([of for _, of in counts], np.int64)
