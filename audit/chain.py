@@ -129,13 +129,15 @@ def _digest(chain_id: str, seq: int, prev_hash: str, event: str, recorded_at: da
 class Verifier:
     """Checks links given chain by chain, each chain in the order of seq, against themselves and against anchors."""
 
-    def __init__(self, anchors: Iterable[Anchor]) -> None:
+    def __init__(self, anchors: Iterable[Anchor], starts: Mapping[str, Head] | None = None) -> None:
+        """starts: the entry before the first one that is given, of chains that are not given from their beginning."""
         self._anchors: dict[str, list[Anchor]] = {}
         for anchor in anchors:
             self._anchors.setdefault(anchor.chain_id, []).append(anchor)
-        self._heads: dict[str, Head] = {}
+        self._heads: dict[str, Head] = dict(starts or {})
         self._problems: list[ChainProblem] = []
         self._entries = 0
+        self._payloads_gone = 0
 
     def check(self, link: Link) -> None:
         """Check the next link."""
@@ -147,6 +149,7 @@ class Verifier:
                 self._report(link.chain_id, link.seq, f"is not the entry that {anchor.source} names")
         self._heads[link.chain_id] = Head(link.seq, link.hash)
         self._entries += 1
+        self._payloads_gone += link.payload is None
 
     def finish(self) -> ChainReport:
         """Check the ends against the anchors, and give the report."""
@@ -156,7 +159,9 @@ class Verifier:
                 if anchor.head.seq > seq:
                     self._report(chain_id, seq + 1, f"is missing: {anchor.source} names entry {anchor.head.seq}")
         heads = {chain_id: (head.seq, head.hash) for chain_id, head in self._heads.items()}
-        return ChainReport(entries=self._entries, heads=heads, problems=tuple(self._problems))
+        return ChainReport(
+            entries=self._entries, heads=heads, problems=tuple(self._problems), payloads_gone=self._payloads_gone
+        )
 
     def _check_place(self, link: Link, before: Head) -> None:
         if link.seq != before.seq + 1:

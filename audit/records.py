@@ -4,6 +4,7 @@ Everything here is written through a `UnitOfWork`: one transaction, run in the w
 (`fhir id` rules: [A-Za-z0-9-.]{1,64}); times are aware UTC; contents are bytes, stored compressed.
 """
 
+import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,6 +15,8 @@ from audit.card_records import Cards
 from audit.criteria import Row, Search
 from audit.monitoring_records import Alerts, Observed, Reports
 from audit.packed import Body, Hashed
+
+SHA256_OF_NOTHING = hashlib.sha256(b"").hexdigest()
 
 
 class ProcessingState(StrEnum):
@@ -65,6 +68,7 @@ class AuditEvent(StrEnum):
     MODEL_ACTIVATED = "model.activated"
     RESULT_DELIVERED = "result.delivered"
     RESULT_DEAD = "result.dead"
+    RETENTION_APPLIED = "retention.applied"
     CHAIN_STARTED = "chain.started"
 
 
@@ -86,7 +90,8 @@ class Received:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InboxRow:
-    """A stored received item. content_sha256: hex. answer: the bytes that were (or are to be) sent back."""
+    """A stored received item. content_sha256: hex, of the content as it came, also when retention has deleted it.
+    answer: the bytes that were (or are to be) sent back."""
 
     id: int
     received: Received
@@ -96,6 +101,11 @@ class InboxRow:
     analysis_id: str | None
     answer: bytes | None
     error: str | None
+
+    @property
+    def content_gone(self) -> bool:
+        """Whether retention has deleted the content."""
+        return not self.received.content and self.content_sha256 != SHA256_OF_NOTHING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,11 +261,13 @@ class ChainProblem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChainReport:
-    """What `audit verify` found. heads: chain id -> (seq, hash hex)."""
+    """What `audit verify` found. heads: chain id -> (seq, hash hex). payloads_gone: of entries whose payload retention
+    has deleted."""
 
     entries: int
     heads: Mapping[str, tuple[int, str]]
     problems: tuple[ChainProblem, ...] = field(default=())
+    payloads_gone: int = 0
 
 
 class Inbox(Protocol):

@@ -10,14 +10,16 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from audit import reindex, trail
+from audit import reindex, retention, trail
 from audit.engine import PAGE_BYTES, Engines, connect, sqlite_file
 from audit.failures import Contended, storage_errors
 from audit.features import SqlFeatures
 from audit.leader import Leader
 from audit.log_file import reserve
+from audit.period import Period
 from audit.records import ChainReport, FeatureRow, Reader, UnitOfWork
 from audit.reindex import RowsOf
+from audit.retention_records import Expired, RetentionLimits
 from audit.unit_of_work import SqlReader, transaction
 from audit.upgrade import require_current
 from inference.errors import EcgError, StorageUnavailable
@@ -130,6 +132,24 @@ class Store:
         """Walk through the whole audit trail: changed fields, changed payloads, missing entries, cut ends."""
         with self._read_connection() as connection:
             return trail.verify(connection, expected_heads or {})
+
+    @contextmanager
+    def period(self, begin: datetime, end: datetime) -> Iterator[Period]:
+        """The audit entries of a period, in one snapshot. Raises StorageUnavailable."""
+        with self._read_connection() as connection:
+            yield Period(connection, begin, end)
+
+    def expired(self, limits: RetentionLimits) -> Expired:
+        """How much retention has to delete. Raises StorageUnavailable."""
+        with self._read_connection() as connection:
+            return retention.expired(connection, limits)
+
+    def forget(self, limits: RetentionLimits) -> Iterator[float]:
+        """Delete it, in transactions of some milliseconds; gives the seconds that each took. Beside a running service.
+
+        Raises StorageUnavailable; what was deleted until then stays so."""
+        with storage_errors():
+            yield from retention.forget(self._engines.reader, self._engines.writer, limits)
 
     def is_indexed_by(self, definitions: str) -> bool:
         """Whether documents are found by rows of these definitions. Raises StorageUnavailable."""

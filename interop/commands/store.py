@@ -10,8 +10,9 @@ import typer
 from rich.table import Table
 
 from audit.records import QueueState
-from inference.errors import InvalidContent
+from inference.errors import Gone, InvalidContent
 from interop.commands.console import FAILED, err, out, print_json, print_table
+from interop.commands.governance import COMMANDS, gone
 from interop.settings import Settings
 
 Json = Annotated[bool, typer.Option("--json", help="for a program to read")]
@@ -21,7 +22,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     groups: tuple[tuple[str, str, dict[str, Callable[..., None]]], ...] = (
         ("db", "The database.", {"upgrade": db_upgrade}),
-        ("audit", "The audit trail.", {"verify": audit_verify}),
+        ("audit", "The audit trail.", {"verify": audit_verify, **COMMANDS}),
         ("inbox", "What was received.", {"list": inbox_list, "show": inbox_show}),
         ("outbox", "What is to be sent.", {"list": outbox_list, "retry": outbox_retry}),
     )
@@ -63,12 +64,13 @@ def audit_verify(
         save.write_text(json.dumps(heads, indent=2) + "\n")
     if as_json:
         problems = [{"chain": p.chain_id, "seq": p.seq, "problem": p.text} for p in report.problems]
-        print_json({"entries": report.entries, "heads": heads, "problems": problems})
+        found = {"entries": report.entries, "payloads_gone": report.payloads_gone, "heads": heads}
+        print_json({**found, "problems": problems})
     else:
         for problem in report.problems:
             err.print(f"chain {problem.chain_id} entry {problem.seq}: {problem.text}", markup=False)
         verdict = f"{len(report.problems)} problems" if report.problems else "intact"
-        out.print(f"{report.entries} entries in {len(heads)} chains: {verdict}")
+        out.print(f"{report.entries} entries in {len(heads)} chains: {verdict}{gone(report.payloads_gone)}")
     if report.problems:
         raise typer.Exit(FAILED)
 
@@ -104,6 +106,8 @@ def inbox_show(id: int) -> None:
 
     with existing_store(Settings()) as store, store.reader() as reader:
         row = reader.inbox.get(id)
+    if row.content_gone:
+        raise Gone(f"the content of item {id} was deleted by retention; its SHA-256 was {row.content_sha256}")
     typer.echo(row.received.content.replace(b"\r", b"\n"), nl=False)
 
 

@@ -117,6 +117,7 @@ KINDS: Mapping[AuditEvent, Kind] = {
     AuditEvent.RESULT_DEAD: _own(
         EXPORT, "R", "A result could not be delivered", outcome=SERIOUS_FAILURE, about_us=False
     ),
+    AuditEvent.RETENTION_APPLIED: _own(ACTIVITY, "D", "Contents were deleted by retention"),
     AuditEvent.CHAIN_STARTED: _own(ACTIVITY, "C", "A chain of the audit trail was started"),
 }
 

@@ -44,6 +44,22 @@ def test_an_untouched_chain_verifies_also_without_payloads() -> None:
     assert report.heads == {"a": (5, links[-1].hash)}
 
 
+def test_deleted_payloads_are_counted() -> None:
+    links = chained([entry(str(n)) for n in range(5)])
+    assert verify(links).payloads_gone == 0
+    assert verify([replace(it, payload=None) for it in links[:3]] + links[3:]).payloads_gone == 3
+
+
+def test_a_part_of_a_chain_verifies_from_the_entry_before_it() -> None:
+    links = chained([entry(str(n)) for n in range(6)])
+    for start, problems in ((Head(2, links[1].hash), 0), (Head(2, links[0].hash), 1), (Head(1, links[0].hash), 1)):
+        verifier = Verifier([end(links)], {"a": start})
+        for each in links[2:]:
+            verifier.check(each)
+        report = verifier.finish()
+        assert (report.entries, len(report.problems)) == (4, problems)
+
+
 def flipped(text: str) -> str:
     return text[:-1] + ("0" if text[-1:] != "0" else "1")
 
