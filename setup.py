@@ -12,7 +12,7 @@ from setuptools.command.build_py import build_py
 
 MODELS = Path("models")
 PACKAGED = Path("inference") / "released"  # inference.artifact.PACKAGED
-SERVED = ("card.json", "*.onnx", "README.md")
+SERVED = ("card.json", "*.onnx", "README.md", "DATASHEET.md", "SOURCE_ATTRIBUTES.md", "source_attributes.json")
 
 
 class BuildWithModel(build_py):

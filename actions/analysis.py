@@ -1,6 +1,6 @@
 """The result types of the action engine."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -13,6 +13,7 @@ from actions.computed import Computed
 from inference.labels import Coding, Superclass
 from inference.measurements import Measurements
 from inference.prediction import Prediction
+from inference.prepare import ModelInput
 from inference.quality import QualityReport
 from inference.recording import Sex
 
@@ -93,7 +94,8 @@ class Analysis:
     outside_intended_use: reasons, empty when inside. archived: recorded longer ago than the acute window, so that it
     raises no card and no outbound result. warnings: everything a reader must know, in words. features: what the model
     saw beside the signal, float32, NaN for unknown, for monitoring; no part of the result. computed: what it shares
-    with other analyses of the same recording, for the feature cache; no part of the result either.
+    with other analyses of the same recording, for the feature cache; no part of the result either. windows: what was
+    classified, none where that was known before; for a model in shadow mode, and no part of the result.
     """
 
     id: UUID
@@ -118,6 +120,7 @@ class Analysis:
     timings: Mapping[str, float]
     features: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
     computed: Computed | None = field(default=None, compare=False, repr=False)
+    windows: tuple[ModelInput, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def interpretable(self) -> bool:
@@ -127,4 +130,9 @@ class Analysis:
     @property
     def urgency(self) -> Urgency:
         """The highest urgency of the recommendations."""
-        return min((r.urgency for r in self.recommendations), key=lambda u: u.rank, default=Urgency.NONE)
+        return highest_urgency(self.recommendations)
+
+
+def highest_urgency(recommendations: Iterable[Recommendation]) -> Urgency:
+    """The highest; `none` of none."""
+    return min((r.urgency for r in recommendations), key=lambda u: u.rank, default=Urgency.NONE)

@@ -147,6 +147,7 @@ class Analyze:
             timings=timings,
             features=begun.features if begun.known is None else begun.known.features,
             computed=computed,
+            windows=begun.windows,
         )
 
     def _mode(self, context: RequestContext, prediction: Prediction | None) -> Mode:

@@ -1,7 +1,8 @@
 """What monitoring reads, and where its reports and alerts go.
 
 Reads are short, each with a snapshot of its own: a long one would keep SQLite's write-ahead log from being emptied.
-Whoever is to be told of an alert is noted in the transaction that opens or resolves it, so that no notice gets lost.
+Whoever is to be told of an alert is noted in the transaction that opens, sees or resolves it, so that no notice gets
+lost.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,11 +12,17 @@ from typing import Protocol
 
 from audit.monitoring_records import Alert, MonitoringReport, NoticeEvent, ReportKind, Severity
 from audit.records import AnalysisRow, OverreadRow, Reader, UnitOfWork
+from audit.shadow_records import ShadowRow
 
 # Of analyses that one snapshot reads: some thousands in a large hospital.
 SLICE = timedelta(days=1)
 
-Tell = Callable[[UnitOfWork, Alert, NoticeEvent], None]
+# A monitor that runs once a day with its channels as they were has tried every notice since.
+ABANDONED = timedelta(days=2)
+ABANDONED_ERROR = "nobody has tried for two days: is there still such a channel?"
+
+# None: the alert was seen again.
+Tell = Callable[[UnitOfWork, Alert, NoticeEvent | None], None]
 
 
 class Transactions(Protocol):
@@ -110,13 +117,13 @@ class Report(Protocol):
         ...
 
 
-def _tell_nobody(uow: UnitOfWork, alert: Alert, event: NoticeEvent) -> None:
+def _tell_nobody(uow: UnitOfWork, alert: Alert, news: NoticeEvent | None) -> None:
     """An alert is in the store, where `/monitoring/alerts` finds it."""
 
 
 class MonitoringStore:
-    """Reads and stores of one database. tell: queues the notices of an alert that was opened or resolved. Everything
-    raises StorageUnavailable."""
+    """Reads and stores of one database. tell: queues the notices of an alert that was opened, seen again or resolved.
+    Everything raises StorageUnavailable."""
 
     def __init__(self, store: Transactions, tell: Tell = _tell_nobody) -> None:
         self._store = store
@@ -124,11 +131,9 @@ class MonitoringStore:
 
     def analyses(self, begin: datetime, end: datetime) -> Iterator[AnalysisRow]:
         """Those made in [begin, end), oldest first, one at a time."""
-        while begin < end:
-            until = min(begin + SLICE, end)
+        for first, last in _slices(begin, end):
             with self._store.reader() as reader:
-                yield from reader.observed.analyses(begin, until)
-            begin = until
+                yield from reader.observed.analyses(first, last)
 
     def newest(self, number: int, before: datetime) -> Sequence[AnalysisRow]:
         """The newest so many made before a time, oldest first."""
@@ -139,6 +144,18 @@ class MonitoringStore:
         """Analyses whose newest over-read was made in [begin, end), with it, oldest first."""
         with self._store.reader() as reader:
             return reader.observed.overread(begin, end)
+
+    def shadowed(self, begin: datetime, end: datetime) -> Iterator[tuple[AnalysisRow, ShadowRow, OverreadRow | None]]:
+        """Analyses made in [begin, end) with what a model in shadow mode said of them, and their newest over-read,
+        oldest first, one at a time."""
+        for first, last in _slices(begin, end):
+            with self._store.reader() as reader:
+                yield from reader.observed.shadowed(first, last)
+
+    def classified(self, begin: datetime, end: datetime) -> int:
+        """How many analyses with a prediction were made in [begin, end), live and silent."""
+        with self._store.reader() as reader:
+            return reader.observed.classified(begin, end)
 
     def received(self, begin: datetime, end: datetime) -> Mapping[tuple[str, str], int]:
         """Items received in [begin, end), by door and processing state."""
@@ -160,16 +177,24 @@ class MonitoringStore:
             uow.reports.add(stored)
             for finding in report.findings:
                 self._follow(uow, finding, report.computed_at)
+            uow.alerts.abandon(report.computed_at - ABANDONED, ABANDONED_ERROR)
 
     def _follow(self, uow: UnitOfWork, finding: Finding, at: datetime) -> None:
         if finding.flag:
-            alert, is_new = uow.alerts.see(_alert(finding, at))
-            if is_new:
-                self._tell(uow, alert, NoticeEvent.OPENED)
+            alert, news = uow.alerts.see(_alert(finding, at))
+            self._tell(uow, alert, news)
         elif finding.flag is not None:
             resolved = uow.alerts.resolve(finding.key, at)
             if resolved is not None:
                 self._tell(uow, resolved, NoticeEvent.RESOLVED)
+
+
+def _slices(begin: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
+    """[begin, end) in parts of one snapshot each."""
+    while begin < end:
+        until = min(begin + SLICE, end)
+        yield begin, until
+        begin = until
 
 
 def _alert(finding: Finding, at: datetime) -> Alert:

@@ -15,6 +15,7 @@ from audit.card_records import Cards
 from audit.criteria import Row, Search
 from audit.monitoring_records import Alerts, Observed, Reports
 from audit.packed import Body, Hashed
+from audit.shadow_records import Shadows
 
 SHA256_OF_NOTHING = hashlib.sha256(b"").hexdigest()
 
@@ -66,6 +67,7 @@ class AuditEvent(StrEnum):
     SERVICE_STARTED = "service.started"
     MODE_CHANGED = "mode.changed"
     MODEL_ACTIVATED = "model.activated"
+    RULES_ACTIVATED = "rules.activated"
     RESULT_DELIVERED = "result.delivered"
     RESULT_DEAD = "result.dead"
     RETENTION_APPLIED = "retention.applied"
@@ -447,6 +449,7 @@ class UnitOfWork(Protocol):
     analyses: Analyses
     features: Features
     overreads: Overreads
+    shadows: Shadows
     cards: Cards
     reports: Reports
     alerts: Alerts
@@ -462,6 +465,7 @@ class Reader(Protocol):
     analyses: Analyses
     features: Features
     overreads: Overreads
+    shadows: Shadows
     cards: Cards
     reports: Reports
     alerts: Alerts

@@ -50,9 +50,17 @@ class SqlReports:
         found = zip(ReportKind, (self._connection.execute(query).first() for query in newest), strict=True)
         return [ReportState(kind=kind, computed_at=row.computed_at, flag=row.flag) for kind, row in found if row]
 
-    def since(self, kind: ReportKind, at: datetime) -> Sequence[MonitoringReport]:
-        """Those computed since then, oldest first, without pages."""
-        query = _of(kind, select(*_WITHOUT_PAGE)).where(table.c.computed_at >= at).order_by(table.c.id)
+    def spread(self, kind: ReportKind, begin: datetime, end: datetime, most: int) -> Sequence[MonitoringReport]:
+        """Of each of so many equal parts of [begin, end] the last that is flagged, or else the last; oldest first,
+        without pages."""
+        states = _of(kind, select(table.c.id, table.c.computed_at, table.c.flag))
+        part, chosen = (end - begin) / most, dict[int, Row[Any]]()
+        for row in self._connection.execute(states.where(table.c.computed_at.between(begin, end)).order_by(table.c.id)):
+            place = min(int((row.computed_at - begin) / part), most - 1)
+            if row.flag or not (place in chosen and chosen[place].flag):
+                chosen[place] = row
+        ids = [row.id for row in chosen.values()]
+        query = select(*_WITHOUT_PAGE).where(table.c.id.in_(ids)).order_by(table.c.computed_at, table.c.id)
         return [_report(row, None) for row in self._connection.execute(query)]
 
 

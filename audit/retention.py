@@ -2,7 +2,8 @@
 
 Neither breaks what rests on them: the chain hashes the digest of a payload, and the same item is recognised by the
 digest of its content; both digests stay. Some payloads stay too: those that name the heads of other chains, by which a
-cut end is found, and those that say what retention did. Items that still wait for their analysis are kept.
+cut end is found, those that say what retention did, and those that say by which model, rules and mode results were made
+at what time. None of them holds anything of a patient. Items that still wait for their analysis are kept.
 
 What is due is looked for in a snapshot, so that nobody waits for the search; the deletions are transactions of a few
 milliseconds with pauses between them. Interrupted, the next run goes on.
@@ -26,7 +27,14 @@ BATCH_SECONDS = 0.015
 # Then it gets its turn: SQLite has no queue, and who waits looks again after some milliseconds, growing to 25.
 PAUSE_SECONDS = 0.05
 
-KEPT_PAYLOADS = (AuditEvent.CHAIN_STARTED, AuditEvent.RETENTION_APPLIED)
+KEPT_PAYLOADS = (
+    AuditEvent.CHAIN_STARTED,
+    AuditEvent.RETENTION_APPLIED,
+    AuditEvent.SERVICE_STARTED,
+    AuditEvent.MODEL_ACTIVATED,
+    AuditEvent.RULES_ACTIVATED,
+    AuditEvent.MODE_CHANGED,
+)
 WAITING = (ProcessingState.RECEIVED, ProcessingState.CLAIMED)
 NOTHING = pack(b"")  # shorter than the frame of any content
 

@@ -28,7 +28,7 @@ from audit.columns import AcknowledgementLetter, Compressed, Key, RowId, UtcDate
 from audit.records import ProcessingState
 
 # The newest migration; together they make just these tables.
-REVISION = "0007"
+REVISION = "0008"
 
 WIDE = "wide = 1"
 UNRESOLVED = "resolved_at IS NULL"
@@ -197,6 +197,21 @@ overreads = Table(
     Column("agreed", Boolean),
     Column("findings", JSON(none_as_null=True)),
     Column("detail", Compressed, nullable=False),
+)
+
+# What a model in shadow mode said of an analysis; nobody was told.
+shadow_results = Table(
+    "shadow_results",
+    metadata,
+    Column("analysis_id", Text, ForeignKey("analyses.id"), primary_key=True),
+    Column("model_name", Text, nullable=False),
+    Column("model_version", Text, nullable=False),
+    Column("model_sha256", Text, nullable=False),
+    Column("urgency", Text, nullable=False),
+    Column("milliseconds", Float, nullable=False),
+    Column("recorded_at", UtcDateTime, nullable=False),
+    Column("decided", JSON(none_as_null=True), nullable=False),
+    Column("probabilities", JSON(none_as_null=True), nullable=False),
 )
 
 # What clinicians were shown by CDS Hooks, and what they did about it.

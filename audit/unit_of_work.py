@@ -34,6 +34,8 @@ from audit.records import (
     UnitOfWork,
 )
 from audit.reports import SqlReports
+from audit.shadow_records import Shadows
+from audit.shadows import SqlShadows
 from audit.trail import BufferedTrail, Chain
 from inference.errors import StorageUnavailable
 
@@ -50,6 +52,7 @@ class SqlReader:
         self.analyses: Analyses = SqlAnalyses(connection)
         self.features: Features = SqlFeatures(connection)
         self.overreads: Overreads = SqlOverreads(connection)
+        self.shadows: Shadows = SqlShadows(connection)
         self.cards: Cards = SqlCards(connection)
         self.reports: Reports = SqlReports(connection)
         self.alerts: Alerts = SqlAlerts(connection)

@@ -43,11 +43,18 @@ GPU_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
 class Classifier:
     """A loaded model; `actions.ports.Classify`. Not to be called from two threads at once: one inference lane.
 
-    model: what made the predictions. thresholds: of the card.
+    model: what made the predictions. thresholds: of the card. card: the whole of it, for those who report on the model.
     """
 
-    def __init__(self, run: Runner, model: ModelInfo, thresholds: Mapping[Superclass, float]) -> None:
+    def __init__(
+        self,
+        run: Runner,
+        model: ModelInfo,
+        thresholds: Mapping[Superclass, float],
+        card: Mapping[str, Any] | None = None,
+    ) -> None:
         self.model = model
+        self.card = card
         self.thresholds = thresholds
         self._run = run
 
@@ -84,10 +91,12 @@ class Classifier:
         return Prediction(probabilities, self.thresholds, self.model)
 
 
-def load_classifier(folder: Path, backend: Backend = "auto", precision: Precision = Precision.AUTO) -> Classifier:
+def load_classifier(
+    folder: Path, backend: Backend = "auto", precision: Precision = Precision.AUTO, threads: int | None = None
+) -> Classifier:
     """Load, verify and warm up a released model. `auto`: torch where it is installed and finds a CUDA GPU, else
     onnxruntime; `torch`: on the GPU if there is one, else on the CPU. The precision chooses among the graphs for
-    onnxruntime; torch calculates in fp32.
+    onnxruntime; torch calculates in fp32. threads: of one run in onnxruntime; None for as many as are worth it.
 
     Raises ModelInvalid when the model does not match its card or was released without that precision,
     ModelUnavailable when it cannot run here, ConfigurationError for int8 by torch.
@@ -96,7 +105,7 @@ def load_classifier(folder: Path, backend: Backend = "auto", precision: Precisio
     if _by_torch(backend, precision):
         run, file, choice = _torch_runner(artifact), TORCH_FILE, Choice(Precision.FP32)
     else:
-        run, file, choice = _chosen_graph(artifact, precision)
+        run, file, choice = _chosen_graph(artifact, precision, threads)
     give_back_freed_memory()
     model = artifact.info(file)
     log.info(
@@ -110,7 +119,7 @@ def load_classifier(folder: Path, backend: Backend = "auto", precision: Precisio
             "int8_ms": choice.int8_ms,
         },
     )
-    classifier = Classifier(run, model, artifact.thresholds)
+    classifier = Classifier(run, model, artifact.thresholds, artifact.card)
     _warm_up(partial(classifier, [ModelInput(*(array[0] for array in _silence()))]))
     return classifier
 
@@ -123,19 +132,21 @@ def _by_torch(backend: Backend, precision: Precision) -> bool:
     return False
 
 
-def _chosen_graph(artifact: Artifact, precision: Precision) -> tuple[Runner, str, Choice]:
+def _chosen_graph(artifact: Artifact, precision: Precision, threads: int | None) -> tuple[Runner, str, Choice]:
     if precision is not Precision.AUTO:
         choice = Choice(precision)
     elif INT8_FILE not in artifact.graphs:
         choice = Choice(Precision.FP32)
     else:
-        return _faster_graph(artifact)
+        return _faster_graph(artifact, threads)
     file = GRAPHS[choice.precision]
-    return onnx_runner(artifact.verified(file), choice.precision), file, choice
+    return onnx_runner(artifact.verified(file), choice.precision, threads), file, choice
 
 
-def _faster_graph(artifact: Artifact) -> tuple[Runner, str, Choice]:
-    runners = {precision: onnx_runner(artifact.verified(file), precision) for precision, file in GRAPHS.items()}
+def _faster_graph(artifact: Artifact, threads: int | None) -> tuple[Runner, str, Choice]:
+    runners = {
+        precision: onnx_runner(artifact.verified(file), precision, threads) for precision, file in GRAPHS.items()
+    }
     passes = {precision: partial(run, *_silence()) for precision, run in runners.items()}
     for forward in passes.values():
         _warm_up(forward)
@@ -154,14 +165,14 @@ def _warm_up(forward: Callable[[], object]) -> None:
         forward()
 
 
-def onnx_runner(path: Path, precision: Precision = Precision.FP32) -> Runner:
-    """A released graph of this precision in onnxruntime, on the CPU. Raises ModelUnavailable when it cannot be
-    loaded."""
+def onnx_runner(path: Path, precision: Precision = Precision.FP32, threads: int | None = None) -> Runner:
+    """A released graph of this precision in onnxruntime, on the CPU. threads: None for as many as are worth it. Raises
+    ModelUnavailable when it cannot be loaded."""
     import onnxruntime  # on first use: not every command needs it
 
-    failures = _onnx_failures()
+    failures, options = _onnx_failures(), _onnx_options(threads or INTRA_OP_THREADS[precision])
     try:
-        session = onnxruntime.InferenceSession(path, _onnx_options(precision), providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except failures as error:
         raise ModelUnavailable(f"{path}: {error}") from error
 
@@ -175,11 +186,11 @@ def onnx_runner(path: Path, precision: Precision = Precision.FP32) -> Runner:
     return run
 
 
-def _onnx_options(precision: Precision) -> Any:
+def _onnx_options(threads: int) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = INTRA_OP_THREADS[precision]
+    options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     # Spinning threads would take the cores from the event loop and the writer between two requests.

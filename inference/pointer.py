@@ -85,6 +85,12 @@ def read_pointer(models: Path) -> Pointer:
     return pointer
 
 
+def last_change(models: Path) -> Change | None:
+    """The newest change of the pointer; None before there was one. Raises ModelInvalid when it is broken."""
+    history = read_pointer(models).history
+    return history[-1] if history else None
+
+
 def activate(
     models: Path, name: str, version: str, *, by: str, reason: str, at: datetime, step: Step = Step.ACTIVATE
 ) -> Pointer:

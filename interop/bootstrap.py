@@ -5,8 +5,8 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -22,31 +22,35 @@ from actions.policy import load_policy
 from audit.engine import sqlite_file
 from audit.lock import hold_lock
 from audit.log_file import LOG_BYTES
-from audit.records import AuditEntry, AuditEvent, QueueState, Reader
+from audit.notices import OF_CONCERN
+from audit.records import AuditEntry, AuditEvent, QueueState, Reader, UnitOfWork
 from audit.store import Store, open_store
 from audit.upgrade import Upgrade, upgrade
 from inference.artifact import POINTER_FILE, find_model, find_models
 from inference.classifier import Classifier, load_classifier
-from inference.errors import ConfigurationError, ServiceError
-from inference.pointer import read_pointer
+from inference.errors import ConfigurationError, EcgError, ServiceError
+from inference.pointer import last_change
 from inference.prediction import ModelInfo, ModelStatus
 from interop.champion import WATCH_SECONDS, Champion, Release, Watch, pointed_release
+from interop.change_log import recorded_rules
 from interop.delivery import DeliveryWorker
 from interop.feature_cache import MemoryAndTable
 from interop.fhir.later import Later
 from interop.health import Health
-from interop.intake import Intake
+from interop.intake import Intake, no_shadow
 from interop.lanes import Lane, Readers, Writer
 from interop.logs import log_loop_error, new_correlation_id
 from interop.metrics import Metrics
 from interop.mllp.server import MllpServer
 from interop.monitoring.shown import KINDS as MONITORED
+from interop.notifying import NoticeWorker, channels_of
 from interop.readiness import checks
 from interop.resources.devices import software_version
 from interop.resources.index import index_rows
 from interop.resources.search_parameters import DEFINITIONS_DIGEST
 from interop.serving import DRAIN_SECONDS, HttpServer, bind, give_way, settle_memory, tune_interpreter
 from interop.settings import Settings
+from interop.shadow import THREADS, Shadow, decide_alike
 from interop.warm_up import warm_up
 from interop.web import create_app
 
@@ -84,9 +88,27 @@ def load_analyzer(settings: Settings) -> tuple[Analyze, Champion]:
     return analyzer, champion
 
 
-def load_model(settings: Settings, folder: Path) -> Classifier:
+def load_model(settings: Settings, folder: Path, threads: int | None = None) -> Classifier:
     """A released model as this process runs it. Raises ModelInvalid, ModelUnavailable, ConfigurationError."""
-    return load_classifier(folder, backend=settings.backend.value, precision=settings.precision)
+    return load_classifier(folder, settings.backend.value, settings.precision, threads)
+
+
+def load_shadow(settings: Settings, serving: Classifier) -> Classifier | None:
+    """The model that runs in shadow mode, verified like the one that serves; None where there is none. One that serves
+    already is no error: it was promoted, and the service has to start. Raises ModelInvalid, ModelUnavailable,
+    ConfigurationError: somebody named the model, and waits for figures of it."""
+    if settings.shadow_model is None:
+        return None
+    try:
+        shadow = load_model(settings, find_model(settings.shadow_model), threads=THREADS)
+    except EcgError as error:
+        raise type(error)(f"ECG_SHADOW_MODEL: {error.message}", element=error.element) from error
+    if decide_alike(serving, shadow):
+        log.warning(
+            "the model of ECG_SHADOW_MODEL is the one that serves: nothing is compared",
+            extra={"model": f"{shadow.model.name} {shadow.model.version}"},
+        )
+    return shadow
 
 
 def effective_mode(settings: Settings, model: ModelInfo) -> Mode:
@@ -204,8 +226,9 @@ def serve(settings: Settings, on_ready: Callable[[Listening], None]) -> None:
     pointer = champion_pointer(settings)
     served = pointed_release(pointer) if pointer else None  # read before the loading: a change meanwhile is seen
     analyzer, champion = load_analyzer(settings)
+    shadow = load_shadow(settings, champion.serving())
     with serving_store(settings) as store, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(settings, store, analyzer, champion, served, listener, on_ready))
+        runner.run(_serve(settings, store, analyzer, champion, shadow, served, listener, on_ready))
 
 
 async def _serve(
@@ -213,20 +236,26 @@ async def _serve(
     store: Store,
     analyzer: Analyze,
     champion: Champion,
+    shadow: Classifier | None,
     served: Release | None,
     listener: socket.socket,
     on_ready: Callable[[Listening], None],
 ) -> None:
     asyncio.get_running_loop().set_exception_handler(log_loop_error)
-    mode = effective_mode(settings, champion.model)
-    async with _intake(store, analyzer, champion, settings) as intake:
+    mode, channels = effective_mode(settings, champion.model), channels_of(settings)
+    async with _intake(store, analyzer, champion, shadow, settings) as intake:
         intake.metrics.model(champion.model)
         await intake.decode(lambda: warm_up(intake.analyzer, now()))
-        await intake.write(lambda uow: uow.trail.append(_started(analyzer, champion.model, mode)))
+        rules = _other_rules(analyzer, await intake.read(recorded_rules))  # before the start, which names them, too
+        started = _started(settings, analyzer, champion.model, mode, shadow.model if shadow else None)
+        await intake.write(lambda uow: _append(uow, *rules, started))
         async with AsyncExitStack() as stack:
             delivery = DeliveryWorker(intake, settings, leads=lambda: asyncio.to_thread(store.leads))
             delivery.start()
             stack.push_async_callback(delivery.close)
+            notices = NoticeWorker(intake, channels, settings.public_url)
+            notices.start()
+            stack.push_async_callback(notices.close)
             mllp = MllpServer(intake, settings, delivery.wake)
             await mllp.start(settings.host, settings.mllp_port)
             stack.push_async_callback(mllp.close, DRAIN_SECONDS)
@@ -251,7 +280,9 @@ async def _serve(
 
 
 @asynccontextmanager
-async def _intake(store: Store, analyzer: Analyze, champion: Champion, settings: Settings) -> AsyncIterator[Intake]:
+async def _intake(
+    store: Store, analyzer: Analyze, champion: Champion, shadow: Classifier | None, settings: Settings
+) -> AsyncIterator[Intake]:
     def read(query: Callable[[Reader], Any]) -> Any:
         with store.reader() as reader:
             return query(reader)
@@ -266,20 +297,25 @@ async def _intake(store: Store, analyzer: Analyze, champion: Champion, settings:
         limit=settings.feature_cache_memory,
         software=software_version(),
     )
+    beside = Shadow(shadow, analyzer=analyzer, line=lane, metrics=metrics) if shadow else None
+    intake = Intake(
+        analyzer=replace(analyzer, cache=cache) if settings.has_feature_cache else analyzer,
+        lane=lane,
+        writer=writer,
+        readers=readers,
+        metrics=metrics,
+        clock=now,
+        ids=new_id,
+        mode=settings.mode,
+        storage_seconds=settings.storage_timeout.total_seconds(),
+        classify_together=champion.batch,
+        may_speak=lambda: may_speak(settings, champion.model),
+        card=lambda: champion.serving().card,
+        shadow=beside.offer if beside else no_shadow,
+    )
     try:
-        yield Intake(
-            analyzer=replace(analyzer, cache=cache) if settings.has_feature_cache else analyzer,
-            lane=lane,
-            writer=writer,
-            readers=readers,
-            metrics=metrics,
-            clock=now,
-            ids=new_id,
-            mode=settings.mode,
-            storage_seconds=settings.storage_timeout.total_seconds(),
-            classify_together=champion.batch,
-            may_speak=lambda: may_speak(settings, champion.model),
-        )
+        async with beside.running(intake.write) if beside else nullcontext():
+            yield intake
     finally:
         for part in (lane, cache, readers, writer):
             await asyncio.to_thread(part.close)
@@ -293,14 +329,32 @@ async def _resume(store: Store, later: Later, file: Path | None) -> None:
         await later.resume(abandoned=file is None)
 
 
-def _started(analyzer: Analyze, model: ModelInfo, mode: Mode) -> AuditEntry:
-    policy = analyzer.policy.info
+def _started(
+    settings: Settings, analyzer: Analyze, model: ModelInfo, mode: Mode, shadow: ModelInfo | None
+) -> AuditEntry:
+    """change: the last one of the pointer, which may have been made while no service ran."""
+    pointer = champion_pointer(settings)
     payload = {
         "model": model,
-        "policy": {"name": policy.name, "version": policy.version, "sha256": policy.sha256},
+        "policy": analyzer.policy.info,
         "mode": mode,
+        "shadow": shadow,
+        "change": last_change(pointer.parent) if pointer else None,
     }
     return _service_entry(AuditEvent.SERVICE_STARTED, payload)
+
+
+def _append(uow: UnitOfWork, *entries: AuditEntry) -> None:
+    for entry in entries:
+        uow.trail.append(entry)
+
+
+def _other_rules(analyzer: Analyze, recorded: Mapping[str, Any] | None) -> tuple[AuditEntry, ...]:
+    """The entry for rules that are not those of before; none at the very first start. recorded: what they were."""
+    found = asdict(analyzer.policy.info)
+    if recorded is None or recorded == found:
+        return ()
+    return (_service_entry(AuditEvent.RULES_ACTIVATED, {"policy": found, "before": recorded}),)
 
 
 def champion_pointer(settings: Settings) -> Path | None:
@@ -321,11 +375,10 @@ def _watching(
         return ()
 
     async def confirm(before: ModelInfo, after: ModelInfo) -> None:
-        history = read_pointer(pointer.parent).history
         payload = {
             "model": after,
             "before": before,
-            "change": history[-1] if history else None,
+            "change": last_change(pointer.parent),
             "mode": effective_mode(settings, after),
         }
         entry = _service_entry(AuditEvent.MODEL_ACTIVATED, payload)
@@ -362,6 +415,9 @@ def _periodic(
         for report in await intake.read(lambda reader: reader.reports.states()):
             if report.kind in MONITORED:
                 intake.metrics.monitored(report.kind, report.flag, (now() - report.computed_at).total_seconds())
+        since = now() - OF_CONCERN
+        unsent = await intake.read(lambda reader: reader.alerts.counts(since))
+        intake.metrics.untold(unsent.items())
 
     async def prune() -> None:
         newest, pruned = settings.feature_cache_rows, PRUNE_ROWS

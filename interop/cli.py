@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from typer.exceptions import TyperException
 
 from inference.errors import EcgError
-from interop.commands import config, datasets, ecg, models, monitoring, serving, store
+from interop.commands import alerts, config, datasets, ecg, models, monitoring, serving, simulation, store
 from interop.commands.console import explain, explain_usage
 
 app = typer.Typer(
@@ -16,7 +16,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Takes 12-lead ECGs in by FHIR, HL7v2 and REST, classifies them and returns ranked clinical actions.",
 )
-for module in (serving, ecg, store, models, monitoring, datasets, config):
+for module in (serving, ecg, store, models, monitoring, alerts, simulation, datasets, config):
     module.register(app)
 
 

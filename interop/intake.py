@@ -1,11 +1,11 @@
 """The straight line behind every door: decode in the lane, analyze, record in one transaction."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from actions.analysis import Analysis, Door, Mode, RequestContext
 from actions.analyze import Analyze
@@ -26,13 +26,22 @@ def _always() -> bool:
     return True
 
 
+def no_card() -> None:
+    """Where the model that serves is no released one."""
+
+
+def no_shadow(analysis: Analysis, recording: Recording) -> None:
+    """Where no model runs in shadow mode."""
+
+
 @dataclass(frozen=True)
 class Intake:
     """What a door needs to take an ECG in. One object, made by `interop.bootstrap`, shared by all doors.
 
     storage_seconds: how long the database may take before the sender is told to try again. classify_together: the model
     for several recordings in one run, None for one that takes them one by one. may_speak: whether what serves now may
-    be live at all.
+    be live at all. card: of the model that serves now. shadow: to be told of each analysis once it is stored; the model
+    in shadow mode looks at it then.
     """
 
     analyzer: Analyze
@@ -47,6 +56,8 @@ class Intake:
     storage_seconds: float = 10.0
     classify_together: ClassifyTogether | None = None
     may_speak: Callable[[], bool] = _always
+    card: Callable[[], Mapping[str, Any] | None] = no_card
+    shadow: Callable[[Analysis, Recording], None] = no_shadow
 
     def context(self, door: Door, correlation_id: str, sender: str | None = None) -> RequestContext:
         """The context of one request, received now."""

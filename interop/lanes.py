@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any, Protocol, TypeVar
 
 from audit.records import Reader, UnitOfWork
@@ -42,6 +43,9 @@ class Lane:
         self._beside = ThreadPoolExecutor(1, thread_name_prefix="beside")
         self._limit = limit
         self._waiting = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._idle_since = monotonic()
         self._together: deque[tuple[Any, Future[Any]]] = deque()
 
     @property
@@ -59,6 +63,11 @@ class Lane:
         item's entry of its answer, or raises it. Raises Overloaded when the queue is full."""
         return await self._admitted(self._enqueue, work, item)
 
+    async def idle(self, seconds: float) -> None:
+        """Wait until nothing has been queued or running for so long."""
+        while self._waiting or (left := self._idle_since + seconds - monotonic()) > 0:
+            await (self._idle.wait() if self._waiting else asyncio.sleep(left))
+
     def beside(self, work: Callable[[], T]) -> Future[T]:
         """Start `work`, which belongs to what the lane runs, in the thread beside it."""
         return self._beside.submit(work)
@@ -72,10 +81,14 @@ class Lane:
         if self._waiting >= self._limit:
             raise Overloaded(f"{self._waiting} ECGs are waiting for analysis already")
         self._waiting += 1
+        self._idle.clear()
         try:
             return await asyncio.wrap_future(submit(*arguments))
         finally:
             self._waiting -= 1
+            if not self._waiting:
+                self._idle_since = monotonic()
+                self._idle.set()
 
     def _enqueue(self, work: Callable[[Sequence[Any]], Sequence[Any]], item: Any) -> Future[Any]:
         future: Future[Any] = Future()

@@ -5,7 +5,7 @@ keeps the number of series bounded and patient data out.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -35,6 +35,16 @@ class ModelChange(StrEnum):
 
     TAKEN_UP = "taken-up"
     FAILED = "failed"
+
+
+class ShadowOutcome(StrEnum):
+    """What came of an analysis that was offered to the model in shadow mode. `dropped`: there was no room. `same-model`:
+    it is of the same release, so there is nothing to compare."""
+
+    COMPARED = "compared"
+    DROPPED = "dropped"
+    FAILED = "failed"
+    SAME_MODEL = "same-model"
 
 
 class CacheOutcome(StrEnum):
@@ -75,19 +85,23 @@ COUNTERS: Mapping[str, Family] = {
     "ecg_deliveries_total": Family("Attempts to deliver outbound results", ("outcome",)),
     "ecg_model_changes_total": Family("Activations of another model that this process took up or not", ("outcome",)),
     "ecg_feature_cache_total": Family("Lookups in the feature cache", ("outcome",)),
+    "ecg_shadow_analyses_total": Family("Analyses offered to the model in shadow mode", ("outcome",)),
     "ecg_cds_calls_total": Family("Hook calls answered with cards or with none", ("service",)),
     "ecg_cds_cards_total": Family("CDS Hooks cards shown", ("service", "indicator")),
     "ecg_cds_decisions_total": Family("Findings on cards that a user decided on", ("rule", "outcome", "reason")),
+    "ecg_alert_notices_total": Family("Attempts of this process to tell of an alert", ("channel", "outcome")),
     "ecg_http_requests_total": Family("HTTP requests", ("method", "route", "status")),
 }
 GAUGES: Mapping[str, Family] = {
     "ecg_model_info": Family("1 for the model that serves", ("name", "version", "status", "sha256")),
+    "ecg_shadow_model_info": Family("1 for the model in shadow mode", ("name", "version", "status", "sha256")),
     "ecg_lane_waiting": Family("ECGs queued or running in the inference lane"),
     "ecg_mllp_connections": Family("Open MLLP connections"),
     "ecg_inbox_oldest_seconds": Family("Age of the oldest received item that waits for its analysis"),
     "ecg_outbox_messages": Family("Outbound messages by state", ("state",)),
     "ecg_monitoring_flag": Family("1 where the newest report of a kind says that somebody has to look", ("kind",)),
     "ecg_monitoring_report_age_seconds": Family("How old the newest report of a kind is", ("kind",)),
+    "ecg_alert_notices_unsent": Family("Notices of alerts that wait or were given up", ("channel", "state")),
     "ecg_ready_check": Family("1 while a readiness check passes, else 0; as of its last run", ("check",)),
     "ecg_start_time_seconds": Family("When this process started, Unix time"),
     "ecg_uptime_seconds": Family("How long this process has been up"),
@@ -96,6 +110,7 @@ HISTOGRAMS: Mapping[str, Family] = {
     "ecg_answer_seconds": Family("From the last byte received to the answer", ("door",)),
     "ecg_analysis_seconds": Family("From recording to analysis, all stages"),
     "ecg_stage_seconds": Family("One stage of the analysis", ("stage",)),
+    "ecg_shadow_seconds": Family("One forward pass of the model in shadow mode"),
     "ecg_write_seconds": Family("From handing a transaction to the writer until it is durable"),
     "ecg_http_request_seconds": Family("HTTP requests, from first byte in to last byte out", ("method", "route")),
     "ecg_confidence": Family("Probability of each superclass", ("superclass",), PROBABILITY),
@@ -193,6 +208,17 @@ class Metrics:
         self._gauges["ecg_monitoring_flag"].labels(kind).set(flag)
         self._gauges["ecg_monitoring_report_age_seconds"].labels(kind).set(age_seconds)
 
+    def told(self, channel: str, outcome: str) -> None:
+        """An attempt to tell of an alert was made. channel: a name from the settings. outcome: of
+        `training.monitoring.telling.OUTCOMES`."""
+        self._counters["ecg_alert_notices_total"].labels(channel, outcome).inc()
+
+    def untold(self, unsent: Iterable[tuple[tuple[str, str], int]]) -> None:
+        """How many notices are not sent, by channel and state of `audit.monitoring_records.NoticeState`."""
+        self._gauges["ecg_alert_notices_unsent"].clear()
+        for (channel, state), n in unsent:
+            self._gauges["ecg_alert_notices_unsent"].labels(channel, state).set(n)
+
     def delivered(self, outcome: str) -> None:
         """One delivery was attempted; outcome: a word from the delivery worker's closed list."""
         self._counters["ecg_deliveries_total"].labels(outcome).inc()
@@ -209,6 +235,18 @@ class Metrics:
     def model_change(self, outcome: ModelChange) -> None:
         """Another model was activated, and this process took it up or failed to."""
         self._counters["ecg_model_changes_total"].labels(outcome).inc()
+
+    def shadow_model(self, info: ModelInfo) -> None:
+        """The model that runs in shadow mode."""
+        self._gauges["ecg_shadow_model_info"].labels(info.name, info.version, info.status, info.sha256).set(1)
+
+    def shadowed(self, outcome: ShadowOutcome) -> None:
+        """An analysis was offered to the model in shadow mode, and this came of it."""
+        self._counters["ecg_shadow_analyses_total"].labels(outcome).inc()
+
+    def shadow_took(self, seconds: float) -> None:
+        """How long the forward pass of the model in shadow mode took."""
+        self._histograms["ecg_shadow_seconds"].observe(seconds)
 
     def looked_up(self, outcome: CacheOutcome) -> None:
         """Something was looked up in the feature cache."""
@@ -244,6 +282,8 @@ class Metrics:
             self._counters["ecg_diagnoses_total"].labels(superclass)
         for outcome in ModelChange:
             self._counters["ecg_model_changes_total"].labels(outcome)
+        for shadowed in ShadowOutcome:
+            self._counters["ecg_shadow_analyses_total"].labels(shadowed)
         for found in CacheOutcome:
             self._counters["ecg_feature_cache_total"].labels(found)
 

@@ -68,6 +68,9 @@ class Settings(BaseSettings):
     mllp_port: int = Field(2575, ge=0, le=65535, description="MLLP port, 0 for any free one")
     public_url: str | None = Field(None, description="base of Location and links; default: taken from the request")
     model: Path | None = Field(None, description="folder of a released model; default: the champion pointer")
+    shadow_model: Path | None = Field(
+        None, description="folder of a released model that runs beside the champion and is compared; it tells nobody"
+    )
     backend: Backend = Field(Backend.AUTO, description="auto takes torch on a CUDA GPU when torch is installed")
     precision: Precision = Field(
         Precision.AUTO, description="fp32 or int8 weights in onnxruntime; auto times both at start and takes the faster"
@@ -116,6 +119,10 @@ class Settings(BaseSettings):
     feature_cache_rows: int = Field(
         10_000, ge=0, description="the same in the database (2 KB each), the newest so many, 0 for none"
     )
+    monitoring_reference: Path | None = Field(
+        None,
+        description="what drift is measured against: a file of `ecg-interop monitor reference`; default: the model's",
+    )
     monitoring_drift_max_age: Duration = Field(
         timedelta(hours=2), gt=timedelta(0), description="an older drift report is shown as stale; it is made hourly"
     )
@@ -126,6 +133,18 @@ class Settings(BaseSettings):
         timedelta(hours=48),
         gt=timedelta(0),
         description="an older performance report is shown as stale; it is made daily",
+    )
+    monitoring_shadow_max_age: Duration = Field(
+        timedelta(hours=48), gt=timedelta(0), description="an older shadow report is shown as stale; it is made daily"
+    )
+    smtp_url: SecretStr | None = Field(
+        None, description="where alerts of warning and worse are mailed: smtp[s]://user:password@host/?from=...&to=..."
+    )
+    slack_webhook: SecretStr | None = Field(
+        None, description="where all alerts go: https://hooks.slack.com/services/... as Slack gives it"
+    )
+    alert_channels: Path | None = Field(
+        None, description="JSON file of further channels: name, any apprise URL, least severity"
     )
     auth: Auth = Field(Auth.NONE, description="none: loopback only, unless allow_anonymous")
     allow_anonymous: bool = Field(False, description="serve HTTP beyond loopback without authorization")

@@ -37,7 +37,9 @@ from interop.intake import Intake
 from interop.logs import correlation
 from interop.metrics import Metrics
 from interop.middleware import BodyLimit, CorrelationId, RequestMetrics, SafetyNet
+from interop.monitoring import page as monitoring_page
 from interop.monitoring import routes as monitoring_routes
+from interop.pages import model as model_page
 from interop.pages import routes as page_routes
 from interop.predict import routes as predict_routes
 from interop.problem import MEDIA_TYPE, problem_of
@@ -151,7 +153,9 @@ def create_app(intake: Intake, settings: Settings, health: Health) -> FastAPI:
     app.include_router(health_routes.router(health, intake.metrics, lambda: intake.metrics.queued(intake.lane.waiting)))
     app.include_router(predict_routes.router(intake))
     app.include_router(page_routes.router(intake, settings))
+    app.include_router(model_page.router(intake))
     app.include_router(monitoring_routes.router(intake, settings))
+    app.include_router(monitoring_page.router(intake, settings))
     fhir = fhir_routes.door(intake, settings, version=release, started=intake.clock())
     app.include_router(fhir.router)
     app.state.later = fhir.later

@@ -1,4 +1,5 @@
-"""Jobs, and what starts them by itself: everything of that is off until someone switches it on in the UI."""
+"""Jobs, and what starts them by itself: off until someone switches it on in the UI, but for monitoring where
+`ECG_OPS_MONITORING` says so."""
 
 from datetime import datetime
 
@@ -6,7 +7,7 @@ import dagster as dg
 
 from orchestration.config import RecipeConfig
 from orchestration.partitions import TRAINED_ON
-from orchestration.resources import DataFolders
+from orchestration.resources import DataFolders, ServiceStore
 from training.config import TrainingConfig
 from training.datasets.catalog import KINDS
 from training.datasets.entry import Split
@@ -14,6 +15,7 @@ from training.datasets.indexed import IndexedDataSet
 from training.tracking import fingerprint
 
 WEEKLY = "0 2 * * 1"  # Monday at 2 in the morning, UTC
+HOURLY = "5 * * * *"
 DAILY = "15 5 * * *"  # after the night's ECGs and before the day's, UTC
 CHECK_SECONDS = 600  # indexing a large data set takes a minute
 
@@ -21,12 +23,13 @@ DATA = dg.AssetSelection.assets("recordings", "validation_report", "clinical_fea
 TRAINING = dg.AssetSelection.assets("recipe", "cross_validation", "trained_model", "release")
 JUDGED = dg.AssetSelection.assets("evaluation", "external_evaluation", "fairness", "reference_profile")
 PROMOTED = dg.AssetSelection.assets("promotion_verdict", "champion")
-MONITORED = dg.AssetSelection.assets("bias_report", "performance_report")
+DRIFT = dg.AssetSelection.assets("drift_report")
+MONITORED = dg.AssetSelection.assets("bias_report", "performance_report", "shadow_report")
 
 data_sets = dg.define_asset_job("data_sets", DATA, description="Index, validate and extract one data set.")
 full_lifecycle = dg.define_asset_job(
     "full_lifecycle",
-    dg.AssetSelection.all() - dg.AssetSelection.assets("download") - MONITORED,
+    dg.AssetSelection.all() - dg.AssetSelection.assets("download") - MONITORED - DRIFT,
     description=f"Everything from the data set to the champion. Partition: {TRAINED_ON}.",
 )
 retrain = dg.define_asset_job(
@@ -41,15 +44,29 @@ promote = dg.define_asset_job(
     description="The last release through the gate, and into service if it passes.",
 )
 monitor = dg.define_asset_job("monitor", MONITORED, description="What live results say of the model that serves.")
-JOBS = [data_sets, full_lifecycle, retrain, evaluate_only, promote, monitor]
-
-daily_monitoring = dg.ScheduleDefinition(
-    name="daily_monitoring",
-    job=monitor,
-    cron_schedule=DAILY,
-    execution_timezone="UTC",
-    description="Reports on bias and performance of live results, before the day begins.",
+monitor_drift = dg.define_asset_job(
+    "monitor_drift", DRIFT, description="Whether the newest live ECGs and results are what they were."
 )
+JOBS = [data_sets, full_lifecycle, retrain, evaluate_only, promote, monitor, monitor_drift]
+
+
+def monitoring_schedule(name: str, job_name: str, cron: str, description: str, *, is_on: bool) -> dg.ScheduleDefinition:
+    """One that starts a job on the service's store, and says so where there is none yet. is_on: from the start, until
+    somebody switches it in the UI."""
+
+    @dg.schedule(
+        job_name=job_name,
+        cron_schedule=cron,
+        execution_timezone="UTC",
+        name=name,
+        description=description,
+        default_status=dg.DefaultScheduleStatus.RUNNING if is_on else dg.DefaultScheduleStatus.STOPPED,
+    )
+    def start(service_store: dg.ResourceParam[ServiceStore]) -> dg.RunRequest | dg.SkipReason:
+        absent = service_store.absent
+        return dg.SkipReason(absent) if absent else dg.RunRequest()
+
+    return start
 
 
 @dg.schedule(job=retrain, cron_schedule=WEEKLY, execution_timezone="UTC")
@@ -84,5 +101,15 @@ def dated_version(at: datetime) -> str:
     return f"{major}.{minor}.{at:%Y%m%d}"
 
 
-SCHEDULES = [weekly_retrain, daily_monitoring]
+def schedules(monitoring: bool) -> list[dg.ScheduleDefinition]:
+    """All of them. monitoring: whether those of monitoring are on from the start."""
+    daily = "Reports on bias and performance of live results and on a model in shadow mode, before the day begins."
+    hourly = "A report on drift of live ECGs and results."
+    return [
+        weekly_retrain,
+        monitoring_schedule("daily_monitoring", monitor.name, DAILY, daily, is_on=monitoring),
+        monitoring_schedule("hourly_drift", monitor_drift.name, HOURLY, hourly, is_on=monitoring),
+    ]
+
+
 SENSORS = [new_data]

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from orchestration.assets import datasets, features, monitoring, promotion, training
-from orchestration.automation import JOBS, SCHEDULES, SENSORS
+from orchestration.automation import JOBS, SENSORS, schedules
 from orchestration.resources import resources
 from orchestration.settings import Settings
 
@@ -15,7 +15,7 @@ def definitions(settings: Settings) -> dg.Definitions:
     return dg.Definitions(
         assets=ASSETS,
         jobs=JOBS,
-        schedules=SCHEDULES,
+        schedules=schedules(settings.ops_monitoring),
         sensors=SENSORS,
         resources=resources(settings),
         # A training uses all cores; two steps at a time would only wait for each other.

@@ -11,12 +11,14 @@ import dagster as dg
 from inference.labels import Superclass
 from training.assessment import ReleaseAssessment
 from training.bootstrap import Interval
-from training.card import README_FILE, rounded
+from training.card import rounded
 from training.datasets.entry import Entry, Split
+from training.documents import README_FILE
 from training.fairness_report import fairness_markdown, prices_markdown
 from training.learning_curve import LearningPoint
 from training.markdown import interval_text, table
 from training.monitoring.run import Report
+from training.monitoring.telling import Told
 from training.promotion import Verdict
 from training.scores import Assessment
 
@@ -100,8 +102,8 @@ def gate(verdict: Verdict) -> dg.MarkdownMetadataValue:
     return dg.MetadataValue.md(table(["condition", "value", "needed", "margin", ""], rows))
 
 
-def monitoring(report: Report) -> dict[str, dg.MetadataValue[Any]]:
-    """What was looked at, and the report as it is served."""
+def monitoring(report: Report, told: Sequence[Told]) -> dict[str, dg.MetadataValue[Any]]:
+    """What was looked at, who was told of it, and the report as it is served."""
     words = {None: "cannot be told", True: "flagged", False: "ok"}
     rows = [[one.title, words[one.flag], one.text] for one in report.findings]
     return {
@@ -109,6 +111,7 @@ def monitoring(report: Report) -> dict[str, dg.MetadataValue[Any]]:
         "over-reads": dg.MetadataValue.int(report.content["overreads"]["n"]),
         "flag": dg.MetadataValue.bool(report.flag),
         "findings": dg.MetadataValue.md(table(["what", "", "figures"], rows)),
+        "notices": dg.MetadataValue.text("\n".join(map(str, told)) or "none"),
         "report": dg.MetadataValue.json(dict(report.content)),
     }
 

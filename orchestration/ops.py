@@ -1,4 +1,4 @@
-"""`make ops`: the Dagster UI and the MLflow UI on local defaults, until Ctrl-C.
+"""`make ops`: the Dagster UI and the MLflow UI on local defaults, until Ctrl-C. Live results are monitored meanwhile.
 
 Each runs in a session of its own, so that Ctrl-C reaches this program alone, which then stops both in order.
 """
@@ -44,7 +44,15 @@ def main(
     else:
         commands.append(mlflow_command(tracking, mlflow_port))
         log.info("MLflow: http://%s:%s", HOST, mlflow_port)
-    raise typer.Exit(run(commands, {"DAGSTER_HOME": str(home), "MLFLOW_DISABLE_TELEMETRY": "true"}))
+    raise typer.Exit(run(commands, environment(settings, home)))
+
+
+def environment(settings: Settings, home: Path) -> dict[str, str]:
+    """What both are told beside the settings: schedules of monitoring are on unless somebody has decided it."""
+    found = {"DAGSTER_HOME": str(home), "MLFLOW_DISABLE_TELEMETRY": "true"}
+    if "ops_monitoring" not in settings.model_fields_set:
+        found["ECG_OPS_MONITORING"] = "true"
+    return found
 
 
 def dagster_home(folder: Path) -> Path:

@@ -6,6 +6,7 @@ Paths are strings, resolved where a step runs: on a cluster they name a volume t
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
@@ -14,7 +15,8 @@ from uuid6 import uuid7
 
 from audit.engine import sqlite_file
 from audit.monitoring_store import MonitoringStore
-from audit.store import open_store
+from audit.notices import NoticeQueue, Telling, transact_in
+from audit.store import Store, open_store
 from inference.artifact import find_models
 from inference.pointer import read_pointer
 from orchestration.config import Plan
@@ -22,6 +24,10 @@ from orchestration.settings import Settings
 from training.commit import current_commit
 from training.datasets.catalog import open_dataset
 from training.datasets.indexed import IndexedDataSet
+from training.monitoring.channels import Channel, load_channels
+from training.monitoring.sending import checked
+from training.monitoring.telling import Told, send_due
+from training.reference import Reference, served_reference
 from training.release import Named, is_promoted
 from training.tracking import TrackedRun, Tracking, tracked_run
 
@@ -88,11 +94,6 @@ class Workspace(dg.ConfigurableResource[None]):
         if path == read_pointer(self.models_folder).path or is_promoted(self.release(release)):
             raise dg.Failure(f"{path} is in service; give the recipe another version", allow_retries=False)
 
-    @property
-    def profiles(self) -> Path:
-        """Reference profiles of releases."""
-        return Path(self.var) / "profiles"
-
     def validation(self, kind: str) -> Path:
         """The report on a data set."""
         return Path(self.var) / "validation" / kind
@@ -119,22 +120,52 @@ class Mlflow(dg.ConfigurableResource[None]):
 
 @dataclass(frozen=True, slots=True)
 class ServiceStore:
-    """The store of the service, beside which this works. No configurable resource: Dagster shows those in its pages and
-    keeps them in its database, and the address may hold a password."""
+    """The store of the service, beside which this works, and who is told of alerts. No configurable resource: Dagster
+    shows those in its pages and keeps them in its database, and the addresses may hold passwords."""
 
     url: SecretStr
+    smtp_url: SecretStr | None = None
+    slack_webhook: SecretStr | None = None
+    alert_channels: Path | None = None
+    public_url: str | None = None
+    monitoring_reference: Path | None = None
+    model: Path | None = None
+
+    def reference(self) -> Reference:
+        """What drift is measured against. Raises ModelInvalid where there is none."""
+        return served_reference(self.monitoring_reference, self.model)
+
+    @property
+    def absent(self) -> str | None:
+        """What to say where there is no SQLite file yet; a server is asked when it is opened."""
+        file = sqlite_file(self.url.get_secret_value())
+        return f"there is no database at {file} yet; set ECG_DATABASE_URL" if file and not file.exists() else None
 
     @contextmanager
     def opened(self) -> Iterator[MonitoringStore]:
-        """As monitoring takes it. Raises Failure where there is none, ConfigurationError where it is not migrated,
-        StorageUnavailable."""
-        url = self.url.get_secret_value()
-        file = sqlite_file(url)
-        if file and not file.exists():
-            raise dg.Failure(f"there is no database at {file} yet; set ECG_DATABASE_URL", allow_retries=False)
-        store = open_store(url, chain_id=str(uuid7()))
+        """As monitoring takes it. Raises Failure where there is none, ConfigurationError where it is not migrated or a
+        channel is wrong, StorageUnavailable."""
+        channels = self._channels()
+        with self._store() as store:
+            yield MonitoringStore(store, Telling(channels))
+
+    def send_due(self) -> list[Told]:
+        """Tell of alerts what is due. Raises like `opened`."""
+        channels = self._channels()
+        with self._store() as store:
+            queue = NoticeQueue(transact_in(store), lambda: datetime.now(UTC))
+            return list(send_due(queue, channels, self.public_url))
+
+    def _channels(self) -> tuple[Channel, ...]:
+        return checked(load_channels(self.smtp_url, self.slack_webhook, self.alert_channels))
+
+    @contextmanager
+    def _store(self) -> Iterator[Store]:
+        if absent := self.absent:
+            raise dg.Failure(absent, allow_retries=False)
+        store = open_store(self.url.get_secret_value(), chain_id=str(uuid7()))
         try:
-            yield MonitoringStore(store)
+            yield store
         finally:
             store.close()
 
@@ -146,7 +177,15 @@ def resources(settings: Settings) -> Mapping[str, object]:
         "workspace": Workspace(
             var=str(settings.ops_folder), models=str(find_models(settings.model)), workers=settings.ops_workers
         ),
-        "service_store": ServiceStore(settings.database_url),
+        "service_store": ServiceStore(
+            url=settings.database_url,
+            smtp_url=settings.smtp_url,
+            slack_webhook=settings.slack_webhook,
+            alert_channels=settings.alert_channels,
+            public_url=settings.public_url,
+            monitoring_reference=settings.monitoring_reference,
+            model=settings.model,
+        ),
         "mlflow": Mlflow(uri=settings.mlflow_uri, artifacts=str(settings.mlflow_artifacts)),
         "io_manager": dg.FilesystemIOManager(base_dir=str(settings.ops_folder / "assets")),
     }

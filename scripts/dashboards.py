@@ -237,6 +237,29 @@ MODEL = Dashboard(
                 },
             ),
         ),
+        "Monitoring": (
+            Panel(
+                "Flagged by the newest report",
+                "bool_yes_no",
+                {"{{kind}}": "max by (kind) (ecg_monitoring_flag{JOB})"},
+                "What and since when: /monitoring of the service",
+                ((0, GREEN), (1, YELLOW)),
+                kind="stat",
+            ),
+            Panel(
+                "Age of the newest report",
+                "s",
+                {"{{kind}}": "max by (kind) (ecg_monitoring_report_age_seconds{JOB})"},
+                "Stale from 2 h (drift), 48 h (bias, performance, shadow)",
+                kind="stat",
+            ),
+            Panel(
+                "Flagged over time",
+                "short",
+                {"{{kind}}": "max by (kind) (ecg_monitoring_flag{JOB})"},
+                "1 while the newest report of a kind is flagged",
+            ),
+        ),
         "What it says": (
             Panel(
                 "Superclasses decided, share of a day",

@@ -205,11 +205,9 @@ def _permission(
 
 def _best_entries(kind: str, folder: Path, split: Split, look: Look | None) -> Sequence[Entry]:
     """Each recording once. Only PTB-XL has recordings at two rates, and not every folder has all files of both."""
-    entries = open_dataset(kind, folder).entries(split, look=look)
     if kind != ptbxl.NAME:
-        return entries
-    better = {e.recording_id: e for e in ptbxl.at_rate(folder, Rate.HZ500).entries(split, look=look)}
-    return [better.get(e.recording_id, e) for e in entries]
+        return open_dataset(kind, folder).entries(split, look=look)
+    return ptbxl.at_best_rate(folder, lambda data: data.entries(split, look=look))
 
 
 def _analysis(analyze: Analyze, entry: Entry) -> Analysis | None:

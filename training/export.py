@@ -25,10 +25,12 @@ from inference.pointer import Step, activate
 from inference.prediction import ModelStatus
 from inference.prepare import MODEL_SAMPLES, PREPROCESSING_VERSION, preprocessing_hash
 from inference.recording import LEADS
-from training.card import DATA, INTENDED_USE, LIMITS, assessment_json, file_sha256, write_card
+from training.card import assessment_json, file_sha256, write_card
+from training.card_texts import DATA, INTENDED_USE, LIMITS
 from training.commit import current_commit
 from training.config import TrainingConfig
 from training.datasets.catalog import open_dataset
+from training.datasets.composition import composition
 from training.datasets.entry import Entry, Split
 from training.datasets.prepared import Prepared, load_prepared
 from training.out_of_fold import OUT_OF_FOLD_FILE, OutOfFold
@@ -92,6 +94,7 @@ def export(
         "kind": kind,
         **DATA[kind],
         "splits": {Split.TRAIN.value: _counts(data_set.training_entries()), Split.VAL.value: _counts(val.entries)},
+        "composition": composition(data_set),
     }
     card["metrics"] = {Split.VAL.value: assessment_json(assess(val.labels, predict(network, val), decided))}
     if (run / OUT_OF_FOLD_FILE).is_file():

@@ -1,5 +1,7 @@
-"""The README of a released model, made from its card alone."""
+"""The README of a released model, made from its card alone: a model card with the sections of Mitchell et al., Model
+Cards for Model Reporting, FAT* 2019."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -9,13 +11,55 @@ from training.markdown import interval_text, number_text, table
 
 NOT_LOOKED_AT = "not looked at"
 
+BESIDE = (
+    "Beside it: [source attributes](SOURCE_ATTRIBUTES.md) (ONC HTI-1), [data sheet](DATASHEET.md) of what it learned "
+    "from, [card.json](card.json) for programs."
+)
+ETHICS = (
+    "## Ethical considerations\n\nIt reads health data, and its results may move a clinician. Missed and late "
+    "treatment, and treatment that nobody needed, are the harms; hazards, what is done against each and the tests that "
+    "prove it are in `docs/risk.md` of the source code. Sex and age go into it, because normal values differ by them; "
+    "that can also treat a group worse, which is why it is judged by group. It learned from anonymous recordings that "
+    "were given out for research."
+)
+CHECK_FIRST = (
+    "Check it on recordings of your own before anybody relies on it: `ecg-interop evaluate --kind cohort --data "
+    "FOLDER`, then silent mode, then `ecg-interop monitor`."
+)
+# Why each set of recordings is there.
+WHY = {
+    "val": "chose the epoch; not learned from",
+    "out-of-fold": "the training recordings, each by networks that it was kept from: the most recordings",
+    "test": "the official test fold, which the gate reads; each look at it is recorded",
+}
+WHY_EXTERNAL = "another source: how far it carries"
+HEADING = re.compile(r"^(?=#)", re.MULTILINE)
+
 CALIBRATION = ("brier", "calibration_error", "calibration_slope", "calibration_intercept")
 
 
 def readme(card: Mapping[str, Any]) -> str:
     """The card in readable form, Markdown."""
-    sections = [_heading(card), _uses(card), *_scores(card), *_calibration(card), *_int8(card), *_groups(card)]
-    return "\n\n".join([*sections, *_fairness(card), *_figures(card), _origin(card)]) + "\n"
+    measured = (*_scores(card), *_calibration(card), *_int8(card), *_groups(card), *_fairness(card), *_figures(card))
+    sections = [
+        _heading(card),
+        _details(card),
+        _uses(card),
+        _factors(card),
+        _metrics(card),
+        _evaluation_data(card),
+        _training_data(card),
+        "## Quantitative analyses",
+        *map(_one_level_down, measured),
+        ETHICS,
+        _caveats(card),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _one_level_down(text: str) -> str:
+    """With its headings below those of the model card."""
+    return HEADING.sub("#", text)
 
 
 def _heading(card: Mapping[str, Any]) -> str:
@@ -29,24 +73,73 @@ def _heading(card: Mapping[str, Any]) -> str:
             f"**Champion by waiver: {waiver['says']}**, and says so in every result. Waived by {waiver['by']} on "
             f"{waiver['date'][:10]}: {waiver['reason']}"
         )
-    network = card["network"]
+    return f"# {card['name']} {card['version']}\n\n{status}\n\n{BESIDE}"
+
+
+def _details(card: Mapping[str, Any]) -> str:
+    network, preprocessing = card["network"], card["preprocessing"]
+    files = "\n".join(f"- `{name}` {sha256}" for name, sha256 in card["files"].items())
     return (
-        f"# {card['name']} {card['version']}\n\n{status}\n\n"
-        f"{network['architecture']}; {network['parameters']:,} parameters; ONNX opset {network['opset']}. The ONNX "
-        f"file and the torch weights agree within {network['parity']:.0e} on real recordings."
+        f"## Model details\n\n{network['architecture']}; {network['parameters']:,} parameters; ONNX opset "
+        f"{network['opset']}. The ONNX file and the torch weights agree within {network['parity']:.0e} on real "
+        f"recordings.\n\nMade {card['created']} from commit {card['commit'] or '(not committed)'}, preprocessing "
+        f"{preprocessing['version']}, features {card['features']['version']}; its recipe is `training` in `card.json`. "
+        f"By the maintainers of ECG Clinical Action Recommender, Apache-2.0. SHA-256:\n\n{files}"
     )
 
 
 def _uses(card: Mapping[str, Any]) -> str:
+    return f"## Intended use\n\n{card['intended_use']}"
+
+
+def _factors(card: Mapping[str, Any]) -> str:
+    judged = card.get("fairness")
+    groups = (
+        f"Assessed: sex and age, {judged['source']} on {judged['recordings']} recordings, and on the validation fold."
+        if judged
+        else "Assessed: sex and age on the validation fold, where they are known; not whether it is fair."
+    )
+    return (
+        "## Factors\n\nWho is recorded (age, sex, and what the data set does not know, such as ethnicity), with what "
+        f"(device, sampling rate, filters, electrodes), and how ill those are who have an ECG there. {groups} Device "
+        "and site were not."
+    )
+
+
+def _metrics(card: Mapping[str, Any]) -> str:
+    thresholds = ", ".join(f"{name} {threshold:g}" for name, threshold in card["thresholds"].items())
+    return (
+        "## Metrics\n\nWith 95 % bootstrap intervals. AUC: of the ROC curve. AUPRC: average precision; a guess reaches "
+        "the share of positives. F1, sensitivity and specificity at the card's thresholds, from which on a class "
+        f"counts as found: {thresholds}. Calibration, because a probability of 0.7 decides on urgency. Fairness by the "
+        "rate of urgent results, which is what a patient notices."
+    )
+
+
+def _evaluation_data(card: Mapping[str, Any]) -> str:
+    rows = [[split, f"{m['recordings']:,}", WHY.get(split, WHY_EXTERNAL)] for split, m in card["metrics"].items()]
+    return "## Evaluation data\n\n" + table(["", "recordings", ""], rows)
+
+
+def _training_data(card: Mapping[str, Any]) -> str:
+    data = card["data"]
+    splits = "\n".join(
+        f"- {name}: " + ", ".join(f"{count} {kind}" for kind, count in counts.items())
+        for name, counts in data["splits"].items()
+    )
+    return (
+        f"## Training data\n\n{data['source']} ({data['licence']}). {data['citation']}.\n\n{splits}\n\n"
+        "Who is in it, by age, sex, site and device, and how it came to be: [data sheet](DATASHEET.md)."
+    )
+
+
+def _caveats(card: Mapping[str, Any]) -> str:
     limits = "\n".join(f"- {limit}" for limit in card["limits"])
-    return f"## Intended use\n\n{card['intended_use']}\n\n{limits}"
+    return f"## Caveats and recommendations\n\n{limits}\n- {CHECK_FIRST}"
 
 
 def _scores(card: Mapping[str, Any]) -> Iterator[str]:
-    yield (
-        "## Scores\n\nWith 95 % bootstrap intervals. AUC: of the ROC curve. AUPRC: average precision; a guess reaches "
-        "the share of positives. F1, sensitivity and specificity at the card's thresholds."
-    )
+    yield "## Scores"
     for split, metrics in card["metrics"].items():
         yield _summary(split, metrics)
         heads = ["class", "positives", "AUC", "AUPRC", "F1", "sensitivity", "specificity", "threshold"]
@@ -164,17 +257,3 @@ def _fairness(card: Mapping[str, Any]) -> Iterator[str]:
 def _figures(card: Mapping[str, Any]) -> Iterator[str]:
     if card.get("figures"):
         yield "## Figures\n\n" + "\n\n".join(f"![{title}]({file})" for file, title in card["figures"].items())
-
-
-def _origin(card: Mapping[str, Any]) -> str:
-    data, preprocessing = card["data"], card["preprocessing"]
-    splits = "\n".join(
-        f"- {name}: " + ", ".join(f"{count} {kind}" for kind, count in counts.items())
-        for name, counts in data["splits"].items()
-    )
-    files = "\n".join(f"- `{name}` {sha256}" for name, sha256 in card["files"].items())
-    return (
-        f"## Origin\n\n{data['source']} ({data['licence']}). {data['citation']}.\n\n{splits}\n\n"
-        f"Made {card['created']} from commit {card['commit'] or '(not committed)'}, preprocessing "
-        f"{preprocessing['version']}, features {card['features']['version']}. SHA-256:\n\n{files}"
-    )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from inference.artifact import CARD_FILE, ONNX_FILE, load_artifact
 from inference.prediction import ModelStatus
+from training.documents import DOCUMENTS
 from training.tracking import RELEASE, Tracking, experiment_id, mlflow_client, own_warnings_off
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 MODEL = "model"  # the MLflow model's folder among the artefacts of its run
 ALIASES = {ModelStatus.CANDIDATE: "candidate", ModelStatus.CHAMPION: "champion"}
-README_FILE = "README.md"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +95,7 @@ class Registry:
         with TemporaryDirectory() as scratch:
             save_model(folder, Path(scratch) / MODEL)
             self._client.log_artifacts(run, scratch)
-        for file in (CARD_FILE, README_FILE):
+        for file in (CARD_FILE, *DOCUMENTS):
             if (folder / file).is_file():
                 self._client.log_artifact(run, str(folder / file), RELEASE)
 

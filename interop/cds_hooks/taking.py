@@ -113,6 +113,8 @@ class Taking:
             return outputs.record_again(uow, before=origin.observation_identifiers)
 
         recorded = await self._intake.write(store)
+        if recorded.created:
+            self._intake.shadow(outputs.analysis, outputs.recording)
         return await self._intake.read(lambda reader: of_observation(reader, recorded.observation.id))
 
 

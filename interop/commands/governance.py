@@ -1,29 +1,22 @@
-"""`audit replay`, `export`, `check-export` and `retain`: what an auditor and a data protection officer ask for."""
+"""`audit replay`, `export`, `check-export`, `retain`, `changes`: what auditors and data protection officers ask for."""
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from interop.commands.changes import audit_changes
 from interop.commands.console import FAILED, err, out, print_json
+from interop.commands.periods import parse_time
 from interop.settings import Settings
 
 Json = Annotated[bool, typer.Option("--json", help="for a program to read")]
 
 _PERIOD = re.compile(r"(?P<days>[1-9]\d{0,5})d")
 MEGABYTE = 1024 * 1024
-
-
-def _time(text: str) -> datetime:
-    """A date is its beginning, a time without an offset is in UTC."""
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is no date (2026-01-31) or time (2026-01-31T12:00:00Z)") from None
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def _days(text: str) -> timedelta:
@@ -59,8 +52,10 @@ def audit_replay(
 
 
 def audit_export(
-    begin: Annotated[datetime, typer.Option("--from", parser=_time, metavar="DATE", help="from this time on (UTC)")],
-    end: Annotated[datetime, typer.Option("--to", parser=_time, metavar="DATE", help="and before this one")],
+    begin: Annotated[
+        datetime, typer.Option("--from", parser=parse_time, metavar="DATE", help="from this time on (UTC)")
+    ],
+    end: Annotated[datetime, typer.Option("--to", parser=parse_time, metavar="DATE", help="and before this one")],
     target: Annotated[Path, typer.Option("--output", "-o", dir_okay=False, help="a ZIP file that is not there yet")],
     sign: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="sign it with this Ed25519 key, a PEM file")
@@ -159,6 +154,7 @@ def audit_retain(
 
 
 COMMANDS: Mapping[str, Callable[..., None]] = {
+    "changes": audit_changes,
     "replay": audit_replay,
     "export": audit_export,
     "check-export": audit_check_export,

@@ -7,10 +7,11 @@ import typer
 from rich.table import Table
 
 from interop.commands.console import FAILED, out, print_json, print_table
+from interop.commands.drift import drift_tables, load_reference, reference, require_monitoring, trial
 from interop.settings import Settings
 
 if TYPE_CHECKING:  # SciPy is imported by the command, not by the console
-    from training.monitoring.run import Report
+    from training.monitoring.run import Monitor, Report
 
 NOTHING = "-"
 WINDOW = 30.0  # days; `training.monitoring.run.DAYS`
@@ -25,9 +26,26 @@ Row = tuple[str, ...]
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     group = typer.Typer(no_args_is_help=True, help="What live results say of the model.")
-    for name, function in (("bias", bias), ("performance", performance)):
+    commands: dict[str, Callable[..., None]] = {
+        "drift": drift,
+        "bias": bias,
+        "performance": performance,
+        "shadow": shadow,
+        "reference": reference,
+        "trial": trial,
+    }
+    for name, function in commands.items():
         group.command(name)(function)
     app.add_typer(group, name="monitor")
+
+
+def drift(days: Days = WINDOW, as_json: Json = False, fail_on_flag: FailOnFlag = False) -> None:
+    """Compare the newest ECGs and results with the reference of the model; store the report and its page."""
+    require_monitoring()
+    from training.monitoring.drift import DriftMonitor
+
+    found = monitor("drift", days, {"drift": DriftMonitor(load_reference(Settings()))})
+    tell(found, drift_tables, as_json=as_json, fail_on_flag=fail_on_flag)
 
 
 def bias(days: Days = WINDOW, as_json: Json = False, fail_on_flag: FailOnFlag = False) -> None:
@@ -40,14 +58,22 @@ def performance(days: Days = WINDOW, as_json: Json = False, fail_on_flag: FailOn
     tell(monitor("performance", days), performance_tables, as_json=as_json, fail_on_flag=fail_on_flag)
 
 
-def monitor(kind: str, days: float) -> "Report":
-    """Make and store one report, beside a running service. Raises ConfigurationError, StorageUnavailable."""
-    from audit.monitoring_store import MonitoringStore
-    from interop.bootstrap import existing_store, now
-    from training.monitoring.run import run
+def shadow(days: Days = WINDOW, as_json: Json = False, fail_on_flag: FailOnFlag = False) -> None:
+    """Hold the model that runs in shadow mode against the one that serves, on the same ECGs; store the report."""
+    tell(monitor("shadow", days), shadow_tables, as_json=as_json, fail_on_flag=fail_on_flag)
 
-    with existing_store(Settings()) as store:
-        return run(kind, MonitoringStore(store), now=now(), days=days)
+
+def monitor(kind: str, days: float, monitors: "Mapping[str, Monitor] | None" = None) -> "Report":
+    """Make and store one report, beside a running service, and tell of what it has found. monitors: where the kind is
+    none of `training.monitoring.run.MONITORS`. Raises ConfigurationError, StorageUnavailable."""
+    from audit.monitoring_store import MonitoringStore
+    from interop.bootstrap import now
+    from interop.commands.alerts import outgoing
+    from training.monitoring.run import MONITORS, run
+
+    with outgoing(Settings()) as sending:
+        store = MonitoringStore(sending.store, sending.tell)
+        return run(kind, store, now=now(), days=days, monitors=monitors or MONITORS)
 
 
 def tell(
@@ -106,6 +132,34 @@ def performance_tables(content: Mapping[str, Any]) -> Iterator[Table]:
         made = (str(row["analyses"]), _per_100(row["urgent"]), str(row["overreads"]))
         trend.add_row(row["begin"], *made, _per_100(row["agreement"]), _interval(row["macro_auc"]))
     yield trend
+
+
+def shadow_tables(content: Mapping[str, Any]) -> Iterator[Table]:
+    """Both models side by side: what they decide, and how right they are where that is known."""
+    model = content["shadow"]
+    if model is None:
+        return
+    both = _table("", "as served", f"{model['name']} {model['version']}", "apart")
+    urgent, latency, area = content["urgent"], content["latency"], content["overreads"]["macro_auc"] or {}
+    rates = (_per_100(urgent["served"]), _per_100(urgent["shadow"]), _interval(urgent["difference"]))
+    both.add_row("urgent, %", *rates)
+    both.add_row("macro-AUC by over-reads", *(_interval(area.get(who)) for who in ("served", "shadow", "difference")))
+    times = (latency[who]["p99_seconds"] for who in ("served", "shadow"))
+    both.add_row("forward pass, p99, s", *(_figure(seconds) for seconds in times), "")
+    yield both
+    decided = _table("decided", "as served, %", "in shadow mode, %", "alike, %", "kappa", "probabilities apart, p99")
+    for name, found in content["classes"].items():
+        rates = tuple(_per_100(found["decided"][who]) for who in ("served", "shadow"))
+        figures = (_figure(found["kappa"]), _figure(found["probability_apart"]["p99"]))
+        decided.add_row(name, *rates, _per_100(found["agreement"]), *figures)
+    yield decided
+    right = _table("by over-reads", "", "AUC apart", "right only as served", "only in shadow mode", "p")
+    for name, found in content["classes"].items():
+        read = found["overreads"]
+        counts = (str(read["right"]["served_only"]), str(read["right"]["shadow_only"]))
+        p_value = _figure(read["right"]["p_value"])
+        right.add_row(name, str(read["n"]), _interval((read["auc"] or {}).get("difference")), *counts, p_value)
+    yield right
 
 
 def _table(*columns: str) -> Table:

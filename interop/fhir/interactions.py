@@ -78,7 +78,11 @@ class Interactions:
                 await turns.enter_async_context(self._intake.in_order(key))
             ready = await self._ready(found, submissions, context)
             occasion = Occasion(at=context.received_at, correlation_id=context.correlation_id, ids=self._intake.ids)
-            return await self._intake.write(lambda uow: _stored(uow, ready, found, occasion))
+            stored = await self._intake.write(lambda uow: _stored(uow, ready, found, occasion))
+            for one in ready:
+                if one.analysed is not None:
+                    self._intake.shadow(one.analysed.analysis, one.analysed.recording)
+            return stored
 
     async def _resolved(self, changes: Sequence[Change], condition: Condition) -> Resolution:
         ids = self._intake.ids

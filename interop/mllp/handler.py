@@ -201,6 +201,8 @@ class Handler:
         recorded = await self._intake.write(
             lambda uow: outputs.record(uow, answer=answer or None, acknowledgement=_owed(answer))
         )
+        if recorded.created:
+            self._intake.shadow(analysis, outputs.recording)
         if any(row.state is QueueState.WAITING for row in outputs.outbox):
             self._on_queued()
         log.info("message analysed", extra={"analysis_id": str(analysis.id), "inbox_id": recorded.inbox_id})

@@ -1,4 +1,4 @@
-"""`GET /monitoring/drift`, `/bias`, `/performance`: the newest stored report of each kind; `/alerts`: what is open.
+"""`GET /monitoring/drift`, `/bias`, `/performance`, `/shadow`: the newest stored report of each kind; `/alerts`: what is open.
 
 A page of a report is made by libraries of others and brings its own scripts. It goes out in a sandbox of its own
 (Content Security Policy Level 3, section 6.3.2): an origin that shares nothing with the service, loads nothing, sends
@@ -6,6 +6,7 @@ nothing.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -13,6 +14,7 @@ import orjson
 from fastapi import APIRouter, Response
 
 from audit.monitoring_records import Alert, MonitoringReport, Notice, ReportKind
+from audit.notices import OF_CONCERN
 from audit.records import Reader
 from inference.errors import NotFound
 from interop.intake import Intake
@@ -54,6 +56,12 @@ SPECIFIC: dict[ReportKind, dict[str, Any]] = {
         "classes": {"type": "object"},
         "latency": {"type": "object"},
         "errors": {"type": "object"},
+    },
+    ReportKind.SHADOW: {
+        "judgement": {"type": "string"},
+        "shadow": {"type": ["object", "null"]},
+        "urgent": {"type": "object"},
+        "classes": {"type": "object"},
     },
 }
 
@@ -102,8 +110,9 @@ class Views:
         return newest
 
     async def alerts(self) -> Response:
-        """Those that are open, newest first. Raises StorageUnavailable."""
-        found = await self._intake.read(_open_alerts)
+        """Those that are open, and those that are over and not told yet, newest first. Raises StorageUnavailable."""
+        since = self._intake.clock() - OF_CONCERN
+        found = await self._intake.read(lambda store: _alerts(store, since))
         return _json({"alerts": [alert_json(alert, notices) for alert, notices in found]})
 
     def _json(self, report: MonitoringReport) -> Response:
@@ -115,8 +124,8 @@ class Views:
         return Response(report.page, media_type=HTML, headers=PAGE_GUARDS)
 
 
-def _open_alerts(store: Reader) -> list[tuple[Alert, Sequence[Notice]]]:
-    found = store.alerts.list(open_only=True, limit=MOST_ALERTS)
+def _alerts(store: Reader, since: datetime) -> list[tuple[Alert, Sequence[Notice]]]:
+    found = store.alerts.of_concern(since, MOST_ALERTS)
     return [(alert, store.alerts.notices(alert.id) if alert.id is not None else ()) for alert in found]
 
 

@@ -10,7 +10,7 @@ from interop.resources.codes import Json
 from interop.settings import Settings
 
 # The kinds that are served, each computed on a schedule.
-KINDS = (ReportKind.DRIFT, ReportKind.BIAS, ReportKind.PERFORMANCE)
+KINDS = (ReportKind.DRIFT, ReportKind.BIAS, ReportKind.PERFORMANCE, ReportKind.SHADOW)
 
 
 def allowed_ages(settings: Settings) -> Mapping[ReportKind, timedelta]:
@@ -19,6 +19,7 @@ def allowed_ages(settings: Settings) -> Mapping[ReportKind, timedelta]:
         ReportKind.DRIFT: settings.monitoring_drift_max_age,
         ReportKind.BIAS: settings.monitoring_bias_max_age,
         ReportKind.PERFORMANCE: settings.monitoring_performance_max_age,
+        ReportKind.SHADOW: settings.monitoring_shadow_max_age,
     }
 
 
@@ -37,17 +38,20 @@ def alert_json(alert: Alert, notices: Sequence[Notice]) -> Json:
         "text": alert.text,
         "opened_at": alert.opened_at.isoformat(),
         "seen_at": alert.seen_at.isoformat(),
+        "resolved_at": alert.resolved_at.isoformat() if alert.resolved_at else None,
         "notices": [_notice_json(notice) for notice in notices],
     }
 
 
 def _notice_json(notice: Notice) -> Json:
     return {
+        "id": notice.id,
         "event": notice.event,
         "channel": notice.channel,
         "state": notice.state,
         "attempts": notice.attempts,
         "created_at": notice.created_at.isoformat(),
         "sent_at": notice.sent_at.isoformat() if notice.sent_at else None,
+        "next_attempt_at": notice.next_attempt_at.isoformat() if notice.next_attempt_at else None,
         "error": notice.error,
     }

@@ -19,10 +19,18 @@ HTML = "text/html; charset=utf-8"
 STYLESHEET = "page.css"
 
 
-def respond(template: str, status: int = 200, headers: dict[str, str] | None = None, /, **values: object) -> Response:
-    """A template as an answer. values: what it sets."""
-    content = _environment().get_template(template).render(stylesheet=_stylesheet(), **values)
-    return Response(content, status, headers=_guards() | (headers or {}), media_type=HTML)
+def respond(
+    template: str,
+    status: int = 200,
+    headers: dict[str, str] | None = None,
+    /,
+    *,
+    sheet: str = STYLESHEET,
+    **values: object,
+) -> Response:
+    """A template as an answer. sheet: its stylesheet. values: what it sets."""
+    content = _environment().get_template(template).render(stylesheet=_stylesheet(sheet), **values)
+    return Response(content, status, headers=_guards(sheet) | (headers or {}), media_type=HTML)
 
 
 @cache
@@ -39,8 +47,8 @@ def _environment() -> "Environment":
 
 
 @cache
-def _stylesheet() -> "Stylesheet":
-    return Stylesheet(files("interop.pages").joinpath("templates", STYLESHEET).read_text())
+def _stylesheet(sheet: str) -> "Stylesheet":
+    return Stylesheet(files("interop.pages").joinpath("templates", sheet).read_text())
 
 
 class Stylesheet(str):
@@ -52,8 +60,8 @@ class Stylesheet(str):
 
 
 @cache
-def _guards() -> dict[str, str]:
-    digest = base64.b64encode(hashlib.sha256(_stylesheet().encode()).digest()).decode()
+def _guards(sheet: str) -> dict[str, str]:
+    digest = base64.b64encode(hashlib.sha256(_stylesheet(sheet).encode()).digest()).decode()
     policy = (
         "default-src 'none'",
         f"style-src 'sha256-{digest}'",

@@ -12,6 +12,7 @@ from interop.errors import answer_to
 from interop.intake import Intake
 from interop.logs import correlation
 from interop.media import preferred
+from interop.pages.model import PATH as MODEL
 from interop.pages.rendering import respond
 from interop.pages.view import ecg_page
 from interop.report_view import ReportView, gather
@@ -67,8 +68,11 @@ async def _page(intake: Intake, settings: Settings, name: str) -> Response:
 def _rendered(view: ReportView, intake: Intake, settings: Settings) -> Response:
     analysis = from_json(view.analysis.detail)
     page = ecg_page(view, analysis, now=intake.clock(), acute_window=settings.acute_window)
-    report = f"{(settings.public_url or '').rstrip('/')}{FHIR}/DiagnosticReport/{page.id}"
-    return respond("ecg.html", page=page, pdf=f"{report}/$pdf", resource=f"{report}?_pretty=true")
+    base = (settings.public_url or "").rstrip("/")
+    report = f"{base}{FHIR}/DiagnosticReport/{page.id}"
+    return respond(
+        "ecg.html", page=page, pdf=f"{report}/$pdf", resource=f"{report}?_pretty=true", model=f"{base}{MODEL}"
+    )
 
 
 def _refusal(error: EcgError) -> Response:

@@ -69,6 +69,7 @@ async def _durable(intake: Intake, content: bytes, context: RequestContext) -> A
     if not outputs.analysis.interpretable:
         raise uninterpretable(outputs.analysis, "ecg_signal")
     await intake.write(outputs.record)
+    intake.shadow(outputs.analysis, outputs.recording)
     return outputs.analysis
 
 

@@ -113,6 +113,7 @@ KINDS: Mapping[AuditEvent, Kind] = {
     AuditEvent.SERVICE_STARTED: _own(ACTIVITY, "E", "The service started", START),
     AuditEvent.MODE_CHANGED: Kind(ACTIVITY, "U", "The mode was changed", subtypes=(CONFIGURATION,), about_us=True),
     AuditEvent.MODEL_ACTIVATED: _own(ACTIVITY, "U", "A model was activated", CONFIGURATION),
+    AuditEvent.RULES_ACTIVATED: _own(ACTIVITY, "U", "Other rules were activated", CONFIGURATION),
     AuditEvent.RESULT_DELIVERED: _own(EXPORT, "R", "A result was delivered", about_us=False),
     AuditEvent.RESULT_DEAD: _own(
         EXPORT, "R", "A result could not be delivered", outcome=SERIOUS_FAILURE, about_us=False

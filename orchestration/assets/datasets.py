@@ -8,6 +8,7 @@ from orchestration import metadata
 from orchestration.checks import suite_results, suite_specs
 from orchestration.config import ValidationConfig
 from orchestration.partitions import DATA_SETS
+from orchestration.pools import CORES
 from orchestration.progress import to_log
 from orchestration.resources import DataFolders, Workspace
 from training.datasets.download import download as fetch
@@ -20,7 +21,7 @@ from training.validation.validate import validate
 GROUP = "datasets"
 
 
-@dg.asset(group_name=GROUP, partitions_def=DATA_SETS, kinds={"python"})
+@dg.asset(group_name=GROUP, pool=CORES, partitions_def=DATA_SETS, kinds={"python"})
 def download(context: dg.AssetExecutionContext, data_folders: DataFolders) -> dg.MaterializeResult[None]:
     """A public data set, brought here from PhysioNet or Zenodo and verified. Gigabytes: only on demand, in no job."""
     folder = data_folders.folder(context.partition_key)
@@ -28,7 +29,7 @@ def download(context: dg.AssetExecutionContext, data_folders: DataFolders) -> dg
     return dg.MaterializeResult(metadata={"folder": folder, "fetched": done.fetched, "present": done.present})
 
 
-@dg.asset(group_name=GROUP, partitions_def=DATA_SETS, deps=[download], kinds={"python"})
+@dg.asset(group_name=GROUP, pool=CORES, partitions_def=DATA_SETS, deps=[download], kinds={"python"})
 def recordings(context: dg.AssetExecutionContext, data_folders: DataFolders) -> dg.MaterializeResult[Fingerprint]:
     """The index of a data set: its recordings by split and label, and the fingerprint of those that train. Labels of
     the test split are not looked at."""
@@ -55,6 +56,7 @@ def recordings(context: dg.AssetExecutionContext, data_folders: DataFolders) -> 
 
 @dg.asset(
     group_name=GROUP,
+    pool=CORES,
     partitions_def=DATA_SETS,
     deps=[recordings],
     check_specs=suite_specs("validation_report"),

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from orchestration.partitions import DATA_SETS
+from orchestration.pools import CORES
 from orchestration.progress import to_log
 from orchestration.resources import DataFolders, Workspace
 from training.datasets.entry import Split
@@ -13,7 +14,7 @@ from training.validation.report import ValidationReport, require_valid
 GROUP = "features"
 
 
-@dg.asset(group_name=GROUP, partitions_def=DATA_SETS, kinds={"parquet"})
+@dg.asset(group_name=GROUP, pool=CORES, partitions_def=DATA_SETS, kinds={"parquet"})
 def clinical_features(
     context: dg.AssetExecutionContext,
     validation_report: ValidationReport,
@@ -36,7 +37,7 @@ def clinical_features(
     )
 
 
-@dg.asset(group_name=GROUP, partitions_def=DATA_SETS, deps=[clinical_features], kinds={"numpy"})
+@dg.asset(group_name=GROUP, pool=CORES, partitions_def=DATA_SETS, deps=[clinical_features], kinds={"numpy"})
 def prepared_signals(
     context: dg.AssetExecutionContext,
     validation_report: ValidationReport,

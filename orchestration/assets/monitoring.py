@@ -1,6 +1,6 @@
 """Monitoring: what live traffic is compared with, and what live results say of the model."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -9,37 +9,50 @@ from orchestration import metadata
 from orchestration.checks import flag_results, flag_specs
 from orchestration.config import WindowConfig
 from orchestration.partitions import TRAINED_ON
+from orchestration.pools import CORES
 from orchestration.progress import to_log
 from orchestration.resources import DataFolders, ServiceStore, Workspace
 from training.datasets.entry import Split
-from training.monitoring.run import run
-from training.reference import reference_profile as profile_of
-from training.reference import write_profile
+from training.monitoring.drift import DriftMonitor
+from training.monitoring.run import MONITORS, Monitor, run
+from training.reference import reference_of, release_reference
 from training.release import Named
 
 GROUP = "monitoring"
 
 
-@dg.asset(group_name=GROUP, deps=["evaluation"], kinds={"json"})
+@dg.asset(group_name=GROUP, pool=CORES, deps=["evaluation"], kinds={"parquet"})
 def reference_profile(
     context: dg.AssetExecutionContext, release: Named, data_folders: DataFolders, workspace: Workspace
 ) -> dg.MaterializeResult[None]:
-    """Features, quality, probabilities and decisions of a release on its validation fold, as distributions."""
-    profile = profile_of(
-        workspace.release(release),
-        data_folders.open(TRAINED_ON).entries(Split.VAL),
-        cache=workspace.cache,
-        on_read=to_log(context, "quality of recordings"),
+    """Features, quality, probabilities and decisions of a release, beside it: what live traffic is compared with."""
+    folder, data = workspace.release(release), data_folders.open(TRAINED_ON)
+    reference = reference_of(
+        folder,
+        data.entries(Split.TRAIN),
+        data.entries(Split.VAL),
+        now=datetime.now(UTC),
+        on_read=to_log(context, "reading recordings"),
     )
-    file = write_profile(profile, workspace.profiles / f"{release.name}-{release.version}.json")
+    file = release_reference(reference, folder)
     return dg.MaterializeResult(
         metadata={
             "file": file,
-            "recordings": profile.recordings,
-            "decided": {name: round(found.decided, 4) for name, found in profile.classes.items()},
-            "quality": {name: round(share, 4) for name, share in profile.quality.items()},
+            "source": reference.source,
+            "inputs": len(reference.inputs),
+            "outputs": len(reference.outputs),
+            "right": {name: round(right / of, 4) for name, (right, of) in reference.agreement.items()},
         }
     )
+
+
+@dg.asset(group_name=GROUP, check_specs=flag_specs("drift_report"), kinds={"json"})
+def drift_report(
+    config: WindowConfig, service_store: dg.ResourceParam[ServiceStore]
+) -> Iterator[dg.MaterializeResult[None]]:
+    """The newest live ECGs and results against the reference of the model that serves; its page and alerts too."""
+    monitors = {"drift": DriftMonitor(service_store.reference())}
+    yield _report("drift", config, service_store, monitors)
 
 
 @dg.asset(group_name=GROUP, check_specs=flag_specs("bias_report"), kinds={"json"})
@@ -58,10 +71,21 @@ def performance_report(
     yield _report("performance", config, service_store)
 
 
-def _report(kind: str, config: WindowConfig, service_store: ServiceStore) -> dg.MaterializeResult[None]:
+@dg.asset(group_name=GROUP, check_specs=flag_specs("shadow_report"), kinds={"json"})
+def shadow_report(
+    config: WindowConfig, service_store: dg.ResourceParam[ServiceStore]
+) -> Iterator[dg.MaterializeResult[None]]:
+    """A model in shadow mode against the one that serves. Where none ran the report says so, and nothing is flagged."""
+    yield _report("shadow", config, service_store)
+
+
+def _report(
+    kind: str, config: WindowConfig, service_store: ServiceStore, monitors: Mapping[str, Monitor] = MONITORS
+) -> dg.MaterializeResult[None]:
     with service_store.opened() as store:
-        report = run(kind, store, now=datetime.now(UTC), days=config.days)
-    return dg.MaterializeResult(check_results=flag_results(report), metadata=metadata.monitoring(report))
+        report = run(kind, store, now=datetime.now(UTC), days=config.days, monitors=monitors)
+    told = service_store.send_due()
+    return dg.MaterializeResult(check_results=flag_results(report), metadata=metadata.monitoring(report, told))
 
 
-ASSETS = [reference_profile, bias_report, performance_report]
+ASSETS = [reference_profile, drift_report, bias_report, performance_report, shadow_report]

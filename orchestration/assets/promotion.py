@@ -10,6 +10,7 @@ from orchestration.assets.training import trained_model
 from orchestration.checks import gate_results, gate_specs
 from orchestration.config import EvaluationConfig, GateConfig, Plan
 from orchestration.partitions import TRAINED_ON
+from orchestration.pools import CORES
 from orchestration.progress import to_log
 from orchestration.resources import DataFolders, Mlflow, Workspace
 from training import evaluate
@@ -24,7 +25,7 @@ from training.tracking import run_id
 GROUP = "promotion"
 
 
-@dg.asset(group_name=GROUP, deps=[trained_model], kinds={"onnx"})
+@dg.asset(group_name=GROUP, pool=CORES, deps=[trained_model], kinds={"onnx"})
 def release(
     recipe: Plan, data_folders: DataFolders, workspace: Workspace, mlflow: Mlflow
 ) -> dg.MaterializeResult[Named]:
@@ -48,7 +49,7 @@ def release(
     )
 
 
-@dg.asset(group_name=GROUP, deps=["evaluation"], kinds={"onnx"})
+@dg.asset(group_name=GROUP, pool=CORES, deps=["evaluation"], kinds={"onnx"})
 def test_evaluation(
     context: dg.AssetExecutionContext,
     config: EvaluationConfig,
@@ -78,6 +79,7 @@ def test_evaluation(
 
 @dg.asset(
     group_name=GROUP,
+    pool=CORES,
     deps=["evaluation", "external_evaluation", "fairness", test_evaluation],
     check_specs=gate_specs("promotion_verdict"),
     kinds={"python"},
@@ -100,7 +102,7 @@ def promotion_verdict(
     )
 
 
-@dg.asset(group_name=GROUP, kinds={"python"})
+@dg.asset(group_name=GROUP, pool=CORES, kinds={"python"})
 def champion(
     context: dg.AssetExecutionContext,
     release: Named,

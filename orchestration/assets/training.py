@@ -10,6 +10,7 @@ from orchestration.assets.datasets import recordings
 from orchestration.assets.features import prepared_signals
 from orchestration.config import CurveConfig, Plan, RecipeConfig, changed
 from orchestration.partitions import CHECKED_AGAINST, TRAINED_ON, of
+from orchestration.pools import CORES
 from orchestration.progress import to_log
 from orchestration.resources import DataFolders, Mlflow, Workspace
 from training import cross_validate, learning_curve, train
@@ -29,7 +30,7 @@ TRAINED = dg.AssetIn(partition_mapping=of(TRAINED_ON))
 PREPARED = dg.AssetDep(prepared_signals, partition_mapping=of(TRAINED_ON))
 
 
-@dg.asset(group_name=GROUP, ins={"recordings": TRAINED, "validation_report": TRAINED}, kinds={"python"})
+@dg.asset(group_name=GROUP, pool=CORES, ins={"recordings": TRAINED, "validation_report": TRAINED}, kinds={"python"})
 def recipe(
     config: RecipeConfig, recordings: Fingerprint, validation_report: ValidationReport
 ) -> dg.MaterializeResult[Plan]:
@@ -41,7 +42,7 @@ def recipe(
     )
 
 
-@dg.asset(group_name=GROUP, deps=[PREPARED], kinds={"pytorch"})
+@dg.asset(group_name=GROUP, pool=CORES, deps=[PREPARED], kinds={"pytorch"})
 def cross_validation(
     context: dg.AssetExecutionContext, recipe: Plan, data_folders: DataFolders, workspace: Workspace
 ) -> dg.MaterializeResult[None]:
@@ -62,7 +63,7 @@ def cross_validation(
     return dg.MaterializeResult(metadata={"macro-AUC out of fold": score, "recordings": len(result.labels)})
 
 
-@dg.asset(group_name=GROUP, deps=[cross_validation], kinds={"pytorch"})
+@dg.asset(group_name=GROUP, pool=CORES, deps=[cross_validation], kinds={"pytorch"})
 def trained_model(
     context: dg.AssetExecutionContext, recipe: Plan, data_folders: DataFolders, workspace: Workspace, mlflow: Mlflow
 ) -> dg.MaterializeResult[None]:
@@ -95,7 +96,7 @@ def trained_model(
     )
 
 
-@dg.asset(group_name=GROUP, deps=[PREPARED], name="learning_curve", kinds={"pytorch"})
+@dg.asset(group_name=GROUP, pool=CORES, deps=[PREPARED], name="learning_curve", kinds={"pytorch"})
 def curve(
     context: dg.AssetExecutionContext,
     config: CurveConfig,
@@ -125,6 +126,7 @@ def curve(
 
 @dg.multi_asset(
     group_name=GROUP,
+    pool=CORES,
     specs=[
         dg.AssetSpec(
             "evaluation",

@@ -40,10 +40,11 @@ class Report:
 
 
 def test_a_flag_opens_an_alert_the_end_of_it_resolves_it_and_what_cannot_be_told_leaves_it(store: Store) -> None:
-    told: list[tuple[str, NoticeEvent]] = []
+    told: list[NoticeEvent | None] = []
 
-    def tell(uow: UnitOfWork, alert: Alert, event: NoticeEvent) -> None:
-        told.append((alert.key, event))
+    def tell(uow: UnitOfWork, alert: Alert, news: NoticeEvent | None) -> None:
+        assert alert.key == "bias:sex"
+        told.append(news)
 
     monitored = MonitoringStore(store, tell)
 
@@ -57,7 +58,7 @@ def test_a_flag_opens_an_alert_the_end_of_it_resolves_it_and_what_cannot_be_told
     assert len(keep(True)) == 1  # seen again
     assert len(keep(None)) == 1  # too few to judge
     assert keep(False) == []
-    assert told == [("bias:sex", NoticeEvent.OPENED), ("bias:sex", NoticeEvent.RESOLVED)]
+    assert told == [NoticeEvent.OPENED, None, NoticeEvent.RESOLVED]
     with store.reader() as reader:
         newest = reader.reports.newest(ReportKind.BIAS)
         assert newest is not None

@@ -96,9 +96,15 @@ def test_what_waits_for_its_analysis_is_kept_however_old(store: Store, state: Pr
     assert not rows(store)[0].content_gone
 
 
-def test_what_names_other_chains_and_what_retention_did_is_kept(store: Store) -> None:
+@pytest.mark.parametrize(
+    "kept",
+    [AuditEvent.RETENTION_APPLIED, AuditEvent.SERVICE_STARTED, AuditEvent.MODEL_ACTIVATED, AuditEvent.RULES_ACTIVATED],
+)
+def test_what_names_other_chains_what_retention_did_and_what_results_were_made_by_is_kept(
+    store: Store, kept: AuditEvent
+) -> None:
     with store.unit_of_work() as uow:
-        uow.trail.append(replace(entry(), event=AuditEvent.RETENTION_APPLIED))
+        uow.trail.append(replace(entry(), event=kept))
     assert store.expired(ALL).payloads == 0
     forget(store, ALL)
     assert store.verify().payloads_gone == 0

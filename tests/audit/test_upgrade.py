@@ -25,7 +25,7 @@ from audit.store import open_store
 from audit.upgrade import Upgrade, is_current, upgrade
 from inference.errors import ConfigurationError, InternalError, StorageUnavailable
 from tests.audit.conftest import run_statements
-from tests.audit.values import NOW, analysis, document, entry, features, message, received
+from tests.audit.values import NOW, analysis, document, entry, features, message, received, shadow
 
 
 @contextmanager
@@ -50,6 +50,7 @@ def fill(url: str) -> None:
         uow.documents.claim("identifier", "1", "Observation/1", "d")
         uow.analyses.add(analysis("a-1", item))
         uow.outbox.add(message("R1"))
+        uow.shadows.add(shadow("a-1"))
         uow.features.add(features(1), NOW)
         uow.trail.append(entry())
     store.close()
@@ -116,10 +117,10 @@ def test_the_feature_cache_comes_and_goes_with_its_migration_and_takes_nothing_e
         gone = set(metadata.tables) - set(inspect(connection).get_table_names())
         assert gone == {
             "feature_cache", "document_ranges", "search_index", "overreads", "cards", "card_findings", "card_feedback",
-            "monitoring_reports", "alerts", "alert_notices",
+            "monitoring_reports", "alerts", "alert_notices", "shadow_results",
         }  # fmt: skip
         assert connection.execute(text("SELECT count(*) FROM analyses")).scalar_one() == 1
-    with pytest.raises(ConfigurationError, match="at schema 0001, this version needs 0007"):
+    with pytest.raises(ConfigurationError, match="at schema 0001, this version needs 0008"):
         open_store(url, chain_id="chain-b")
     done = upgrade(url)
     assert (done.before, done.after, done.copy is None) == ("0001", REVISION, url.startswith("postgresql"))

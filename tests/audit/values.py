@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from audit.packed import Plain
 from audit.records import AnalysisRow, AuditEntry, AuditEvent, Document, FeatureRow, QueueRow, Received
+from audit.shadow_records import ShadowRow
 
 NOW = datetime(2026, 1, 31, 12, 0, 0, 123456, tzinfo=UTC)
 
@@ -62,6 +63,20 @@ def analysis(id: str, inbox_id: int) -> AnalysisRow:
         model_version="1.0.0",
         probabilities={"MI": 0.1 + 0.2, "NORM": 0.05},
         detail=b'{"conclusion":"..."}',
+    )
+
+
+def shadow(analysis_id: str) -> ShadowRow:
+    return ShadowRow(
+        analysis_id=analysis_id,
+        model_name="ecg-resnet",
+        model_version="1.1.0",
+        model_sha256="1" * 64,
+        probabilities={"MI": 0.1 + 0.2, "NORM": 0.05},
+        decided=["MI"],
+        urgency="urgent",
+        milliseconds=4.25,
+        recorded_at=at(1),
     )
 
 

@@ -23,8 +23,10 @@ from ruamel.yaml import YAML
 from inference.errors import ConfigurationError, EcgError, Fault, ServiceError
 from interop.client import hook_call
 from interop.metrics import COUNTERS, GAUGES, HISTOGRAMS
+from interop.monitoring.shown import allowed_ages
+from interop.settings import Settings
 from tests.conftest import ROOT
-from tests.e2e.conftest import Service, running
+from tests.e2e.conftest import Service, command, running
 from tests.e2e.doors import (
     Receiver,
     counted,
@@ -110,6 +112,13 @@ def test_every_alert_says_what_it_is_and_has_its_section_in_the_runbooks() -> No
         assert rule["labels"]["severity"] in {"critical", "warning", "info"}
         assert set(rule["annotations"]) == {"summary", "description", "runbook"}
         assert rule["annotations"]["runbook"] == f"docs/runbooks.md#{rule['alert'].lower()}"
+
+
+def test_a_report_is_stale_for_prometheus_when_it_is_for_the_service() -> None:
+    (expression,) = (rule["expr"] for rule in ALERTS if rule["alert"] == "EcgMonitoringStale")
+    told = re.findall(r'ecg_monitoring_report_age_seconds\{kind=~?"([^"]+)"\}\) > (\d+)', expression)
+    ages = {kind.value: age.total_seconds() for kind, age in allowed_ages(Settings(_env_file=None)).items()}
+    assert {kind: float(age) for kinds, age in told for kind in kinds.split("|")} == ages
 
 
 def test_every_alert_has_a_test_in_which_it_fires_and_one_in_which_it_does_not() -> None:
@@ -271,6 +280,8 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watcher]:
     with receiver.listening(), running(folder, outbound_mllp=f"127.0.0.1:{receiver.port}") as service:
         _traffic(service)
         assert eventually(lambda: counted(service, "ecg_deliveries_total", outcome="sent") >= 1)
+        assert command("monitor", "bias", folder=folder, database_url=service.database).returncode == 0
+        assert eventually(lambda: counted(service, "ecg_monitoring_report_age_seconds", kind="bias") > 0)
         with watching(service, folder) as watcher:
             assert eventually(lambda: watcher.query("sum(ecg_deliveries_total) > 0") != [])
             _traffic(service)

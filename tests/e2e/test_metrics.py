@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from actions.analysis import Mode
-from audit.monitoring_records import MonitoringReport, ReportKind
+from audit.monitoring_records import Alert, MonitoringReport, Notice, NoticeEvent, ReportKind, Severity
 from audit.records import AcknowledgementState, ProcessingState, Received
 from inference.artifact import find_model
 from interop.client import hook_call
@@ -37,6 +37,7 @@ from tests.e2e.doors import (
     post_observation,
     send,
 )
+from tests.receivers import WebhookServer
 from tests.releases import point, release
 
 PROCESS = (
@@ -196,9 +197,14 @@ ELSEWHERE = {
     "ecg_inbox_oldest_seconds": "test_what_waits_in_the_inbox_grows_older_until_it_is_answered",
     "ecg_monitoring_flag": "test_what_the_newest_reports_say_is_shown_with_their_age",
     "ecg_monitoring_report_age_seconds": "test_what_the_newest_reports_say_is_shown_with_their_age",
+    "ecg_alert_notices_total": "test_what_is_told_of_alerts_and_what_is_not_is_counted",
+    "ecg_alert_notices_unsent": "test_what_is_told_of_alerts_and_what_is_not_is_counted",
     "ecg_lane_waiting": "test_ecgs_that_wait_for_the_lane_are_seen",
     "ecg_mllp_connections": "test_open_mllp_connections_are_counted_until_they_close",
     "ecg_ready_check": "test_each_readiness_check_shows_its_last_result",
+    "ecg_shadow_analyses_total": "test_a_model_in_shadow_mode_is_shown_with_what_it_did_and_how_long_it_took",
+    "ecg_shadow_model_info": "test_a_model_in_shadow_mode_is_shown_with_what_it_did_and_how_long_it_took",
+    "ecg_shadow_seconds": "test_a_model_in_shadow_mode_is_shown_with_what_it_did_and_how_long_it_took",
     "ecg_model_changes_total": "test_another_model_that_is_activated_is_counted_and_shown",
     "ecg_model_info": "test_the_model_and_the_start_of_this_very_process_are_shown",
     "ecg_start_time_seconds": "test_the_model_and_the_start_of_this_very_process_are_shown",
@@ -294,6 +300,23 @@ def test_what_the_newest_reports_say_is_shown_with_their_age(tmp_path: Path) -> 
         assert 3600 <= counted(service, "ecg_monitoring_report_age_seconds", kind="bias") < 3700
 
 
+def test_what_is_told_of_alerts_and_what_is_not_is_counted(tmp_path: Path) -> None:
+    at = datetime.now(UTC)
+    hook, file = WebhookServer(), tmp_path / "channels.json"
+    file.write_text(f'[{{"name": "pager", "url": "json://{hook.address}/"}}]')
+    with running(tmp_path, alert_channels=str(file)) as service, service.store() as store:
+        told = Alert(key="bias:sex", severity=Severity.INFO, title="T", text="", opened_at=at, seen_at=at)
+        with store.unit_of_work() as uow:
+            alert, _ = uow.alerts.see(told)
+            assert alert.id is not None
+            uow.alerts.tell(Notice(alert_id=alert.id, event=NoticeEvent.OPENED, channel="pager", created_at=at))
+        _reaches(service, "ecg_alert_notices_total", channel="pager", outcome="retry")
+        _reaches(service, "ecg_alert_notices_unsent", channel="pager", state="waiting")
+        with hook.listening():
+            _reaches(service, "ecg_alert_notices_total", channel="pager", outcome="sent")
+        assert eventually(lambda: counted(service, "ecg_alert_notices_unsent") == 0)
+
+
 def test_each_readiness_check_shows_its_last_result(tmp_path: Path) -> None:
     with running(tmp_path) as service:
         assert counted(service, "ecg_ready_check") == 0, "nobody has asked yet"
@@ -336,6 +359,18 @@ def test_another_model_that_is_activated_is_counted_and_shown(tmp_path: Path) ->
         point(models, "fixed/1.1.0")
         _reaches(service, "ecg_model_changes_total", outcome="taken-up")
         assert counted(service, "ecg_model_info", version="1.1.0") == 1
+
+
+def test_a_model_in_shadow_mode_is_shown_with_what_it_did_and_how_long_it_took(
+    service: Service, tmp_path: Path
+) -> None:
+    assert counted(service, "ecg_shadow_model_info") == 0
+    beside = release(tmp_path / "models", "1.0.0")
+    with running(tmp_path, shadow_model=str(beside)) as shadowed:
+        assert counted(shadowed, "ecg_shadow_model_info", name="fixed", version="1.0.0") == 1
+        _predicted(shadowed)
+        _reaches(shadowed, "ecg_shadow_analyses_total", outcome="compared")
+        assert counted(shadowed, "ecg_shadow_seconds") == 1
 
 
 def test_a_recording_of_a_group_nobody_thought_of_is_counted_as_unknown(service: Service) -> None:

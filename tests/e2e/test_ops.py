@@ -1,4 +1,4 @@
-"""`make ops`: both UIs, and an asset made through the one of Dagster."""
+"""`make ops`: both UIs, an asset made through the one of Dagster, and monitoring by its schedule."""
 
 import os
 import signal
@@ -8,15 +8,26 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import httpx
 import pytest
+from dagster._core.definitions.run_request import InstigatorType
+
+from audit.monitoring_records import ReportKind
+from audit.records import AcknowledgementState, ProcessingState
+from audit.store import open_store
+from audit.upgrade import upgrade
+from tests.audit.values import analysis, received
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 150.0  # two large programs, each in several processes
 RUN_SECONDS = 90.0
+SCHEDULED_SECONDS = 240.0  # the daemon's own time, and a process for each report
 STOP_SECONDS = 40.0
 
 LAUNCH = """mutation($run: ExecutionParams!) { launchPipelineExecution(executionParams: $run) {
@@ -24,6 +35,9 @@ LAUNCH = """mutation($run: ExecutionParams!) { launchPipelineExecution(execution
 STATUS = "query($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
 RECORDINGS = """query { assetNodeOrError(assetKey: {path: ["recordings"]}) { ... on AssetNode {
   assetMaterializations(limit: 1) { partition } } } }"""
+
+SCHEDULES = {"daily_monitoring", "hourly_drift"}
+DAILY = {ReportKind.BIAS, ReportKind.PERFORMANCE}
 
 JOB = {
     "selector": {
@@ -37,7 +51,7 @@ JOB = {
 
 
 @contextmanager
-def ops(data: Path, folder: Path) -> Iterator[tuple[str, str, "subprocess.Popen[bytes]"]]:
+def ops(data: Path, folder: Path, **settings: str) -> Iterator[tuple[str, str, "subprocess.Popen[bytes]"]]:
     """Gives the URLs of Dagster and MLflow."""
     dagster, mlflow = free_ports(2)
     given = {
@@ -45,6 +59,7 @@ def ops(data: Path, folder: Path) -> Iterator[tuple[str, str, "subprocess.Popen[
         "ECG_OPS_FOLDER": str(folder),
         "ECG_MLFLOW_URI": f"sqlite:///{folder}/mlflow.db",
         "ECG_MLFLOW_ARTIFACTS": str(folder / "mlartifacts"),
+        **settings,
     }
     with (folder / "ops.log").open("w") as log:
         process = subprocess.Popen(
@@ -112,3 +127,72 @@ def test_both_pages_come_up_an_asset_is_made_through_dagster_and_ctrl_c_stops_al
     for url in (dagster, mlflow):
         with pytest.raises(httpx.ConnectError):
             httpx.get(url, timeout=2)
+
+
+def results(folder: Path) -> str:
+    """A service's store in which men have more urgent results than women; its address."""
+    url = f"sqlite:///{folder}/ecg.db"
+    upgrade(url)
+    store = open_store(url, chain_id="test")
+    at = datetime.now(UTC) - timedelta(hours=1)
+    with store.unit_of_work() as uow:
+        inbox = uow.inbox.add(received(), ProcessingState.ANALYSED, AcknowledgementState.NOT_OWED)
+        for sex, urgent in {"female": 20, "male": 35}.items():
+            for number in range(100):
+                urgency = "urgent" if number < urgent else "routine"
+                row = replace(
+                    analysis(f"{sex}-{number}", inbox), sex=sex, urgency=urgency, analyzed_at=at, detail=b"{}"
+                )
+                uow.analyses.add(row)
+    store.close()
+    return url
+
+
+def found(url: str) -> tuple[set[ReportKind], list[str]]:
+    """Kinds of report that are stored, and keys of the alerts that are open."""
+    store = open_store(url, chain_id="look")
+    with store.reader() as reader:
+        kinds = {state.kind for state in reader.reports.states()}
+        keys = [alert.key for alert in reader.alerts.list(open_only=True, limit=9)]
+    store.close()
+    return kinds, keys
+
+
+def watched(home: Path) -> set[str]:
+    """The schedules that the daemon has looked at."""
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        return {
+            state.instigator_name for state in instance.all_instigator_state(instigator_type=InstigatorType.SCHEDULE)
+        }
+
+
+def two_days_ago(home: Path) -> None:
+    """As if the daemon had last looked then."""
+    at = (datetime.now(UTC) - timedelta(days=2)).timestamp()
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        for state in instance.all_instigator_state(instigator_type=InstigatorType.SCHEDULE):
+            data: Any = state.instigator_data
+            earlier = data._replace(start_timestamp=at, last_iteration_timestamp=at)
+            instance.update_instigator_state(state.with_data(earlier))
+
+
+def wait_until(is_so: Any, log: Path) -> None:
+    end = time.monotonic() + SCHEDULED_SECONDS
+    while not is_so():
+        assert time.monotonic() < end, log.read_text()
+        time.sleep(1)
+
+
+@pytest.mark.timeout(900)
+def test_live_results_are_monitored_by_the_schedule_and_a_tick_that_was_missed_is_made_up_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, home, log = results(tmp_path), tmp_path / "dagster", tmp_path / "ops.log"
+    monkeypatch.setenv("DAGSTER_HOME", str(home))  # its own configuration asks for it
+    with ops(tmp_path / "nowhere", tmp_path, ECG_DATABASE_URL=url):
+        wait_until(lambda: watched(home) >= SCHEDULES, log)
+    assert found(url) == (set(), [])
+    two_days_ago(home)
+    with ops(tmp_path / "nowhere", tmp_path, ECG_DATABASE_URL=url):
+        wait_until(lambda: found(url)[0] >= DAILY, log)
+    assert "bias:sex" in found(url)[1]

@@ -13,7 +13,8 @@ from tests.e2e.conftest import ROOT, Service, command, environment, running
 
 TRAINING_ONLY = ("torch", "mlflow", "dagster", "evidently", "great_expectations", "h5py", "sklearn", "onnx")
 # Each takes 0.2 to 1.1 s to import.
-SLOW = ("scipy.signal", "scipy.stats", "alembic", "httpx", "pandas", "pydicom", "hl7apy", "matplotlib", "reportlab")
+SLOW = ("scipy.signal", "scipy.stats", "alembic", "httpx", "pandas", "pydicom", "hl7apy", "matplotlib", "reportlab",
+        "apprise")  # fmt: skip
 
 
 def test_a_second_service_on_the_same_file_names_the_holder(service: Service) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import ROOT
+from training.documents import DOCUMENTS
 
 INSTALL_SECONDS = 500  # 140 were measured on two busy cores with pip's cache warm; a first install also downloads
 PACKAGES = ("inference", "actions", "audit", "interop", "training", "orchestration")
@@ -68,7 +69,7 @@ def test_every_module_and_data_file_of_the_packages_is_in_the_wheel(wheel: Path,
 def test_the_champion_is_in_the_wheel_with_every_graph_that_may_run_and_no_torch_weights(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         released = {name for name in archive.namelist() if name.startswith("inference/released/")}
-    served = ("card.json", "README.md", "model.onnx", "model.int8.onnx")
+    served = ("card.json", *DOCUMENTS, "model.onnx", "model.int8.onnx")
     assert released == {f"inference/released/{name}" for name in served}
 
 

@@ -147,6 +147,18 @@ def test_int8_by_torch_is_refused(released: Path) -> None:
         load_classifier(released, "torch", Precision.INT8)
 
 
+@pytest.mark.parametrize("precision", Precision)
+def test_one_thread_for_a_run_changes_no_prediction(
+    precision: Precision, classifier: Classifier, int8: Classifier, released: Path, examples: Path
+) -> None:
+    alone = load_classifier(released, "onnx", precision, threads=1)
+    expected = classifier if alone.model == classifier.model else int8
+    assert alone.model == expected.model
+    windows = _windows(examples / "00184_hr")
+    found, wanted = alone(windows).probabilities, expected(windows).probabilities
+    assert list(found.values()) == pytest.approx(list(wanted.values()), abs=1e-5)
+
+
 def test_windows_of_a_recording_are_averaged_and_kept_apart_from_the_next() -> None:
     fake = Classifier(_first_sample, INFO, THRESHOLDS)
     first, second = fake.batch([[_window(0.25), _window(0.75)], [_window(0.125)]])

@@ -245,3 +245,28 @@ def test_the_thread_beside_the_lane_is_another_one() -> None:
     name = lane.beside(lambda: threading.current_thread().name).result(5)
     lane.close()
     assert name.startswith("beside")
+
+
+def test_a_lane_is_idle_once_nothing_has_run_for_so_long() -> None:
+    async def scenario() -> list[str]:
+        lane, order, proceed = Lane(8), list[str](), threading.Event()
+
+        async def wait() -> None:
+            await lane.idle(0.05)
+            order.append("idle")
+
+        first = asyncio.ensure_future(lane.run(lambda: proceed.wait(5)))
+        waiting = asyncio.ensure_future(wait())
+        await asyncio.sleep(0.08)
+        proceed.set()
+        await first
+        order.append("first")
+        await asyncio.sleep(0.02)
+        await lane.run(lambda: order.append("second"))
+        await asyncio.sleep(0.02)
+        order.append("not yet")
+        await waiting
+        lane.close()
+        return order
+
+    assert asyncio.run(scenario()) == ["first", "second", "not yet", "idle"]

@@ -38,8 +38,13 @@ def test_a_candidate_that_nobody_serves_may_be_replaced(tmp_path: Path) -> None:
     Workspace(var="var", models=str(tmp_path)).may_be_released(Named("fixed", "0.1.0"))
 
 
-def test_the_password_of_the_service_s_store_is_shown_nowhere() -> None:
-    settings = Settings(_env_file=None, database_url=SecretStr("postgresql+psycopg2://ecg:sesame@db.example/ecg"))
+def test_the_secrets_of_the_service_s_store_and_of_its_channels_are_shown_nowhere() -> None:
+    settings = Settings(
+        _env_file=None,
+        database_url=SecretStr("postgresql+psycopg2://ecg:sesame@db.example/ecg"),
+        smtp_url=SecretStr("smtp://ecg:sesame@mail.example/?from=ecg@x.org&to=a@x.org"),
+        slack_webhook=SecretStr("https://hooks.slack.com/services/A/B/sesame"),
+    )
     found = resources(settings)["service_store"]
     assert isinstance(found, ServiceStore)
     assert "sesame" not in f"{found!r} {found} {settings!r}"

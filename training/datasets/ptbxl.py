@@ -11,7 +11,7 @@ knows of the patient. Folds 1 to 8 train, 9 validates, 10 tests, as its authors 
 
 import ast
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 
@@ -72,6 +72,11 @@ def read_index(folder: Path, split: Split, rate: Rate = Rate.HZ100, *, look: Loo
 def at_rate(folder: Path, rate: Rate) -> IndexedDataSet:
     """The data set with the files of one rate only."""
     return IndexedDataSet(NAME, VERSION, folder, lambda at: _scan_rate(at, rate), external=False, curated=True)
+
+
+def at_best_rate(folder: Path, read: Callable[[IndexedDataSet], Sequence[Entry]]) -> tuple[Entry, ...]:
+    """What `read` takes of the data set, each recording once: at 500 Hz where that file is there."""
+    return tuple({e.recording_id: e for rate in Rate for e in read(at_rate(folder, rate))}.values())
 
 
 def _scan_rate(folder: Path, rate: Rate) -> Index:

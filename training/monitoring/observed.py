@@ -1,9 +1,10 @@
 """What monitoring is given: rows of the store, seen through protocols, because training does not know the store.
 
-`audit.records.AnalysisRow` and `OverreadRow` are such rows, and `audit.monitoring_store.MonitoringStore` gives them.
+`audit.records.AnalysisRow` and `OverreadRow` and `audit.shadow_records.ShadowRow` are such rows, and
+`audit.monitoring_store.MonitoringStore` gives them.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -105,6 +106,45 @@ class OverreadSeen(Protocol):
         ...
 
 
+class ShadowSeen(Protocol):
+    """What a model in shadow mode said of an analysis; nobody was told."""
+
+    @property
+    def model_name(self) -> str:
+        """Which model."""
+        ...
+
+    @property
+    def model_version(self) -> str:
+        """Which release of it."""
+        ...
+
+    @property
+    def model_sha256(self) -> str:
+        """Of the weights that ran."""
+        ...
+
+    @property
+    def probabilities(self) -> Mapping[str, float]:
+        """By superclass."""
+        ...
+
+    @property
+    def decided(self) -> Sequence[str]:
+        """The superclasses at or above its thresholds."""
+        ...
+
+    @property
+    def urgency(self) -> str:
+        """The highest that the rules would have given."""
+        ...
+
+    @property
+    def milliseconds(self) -> float:
+        """Of its forward pass."""
+        ...
+
+
 class Observed(Protocol):
     """The live traffic, as `audit.monitoring_records.Observed` has it."""
 
@@ -116,6 +156,15 @@ class Observed(Protocol):
 
     def overread(self, begin: datetime, end: datetime) -> Iterable[tuple[AnalysisSeen, OverreadSeen]]:
         """Analyses whose newest over-read was made in [begin, end), with it, oldest first."""
+
+    def shadowed(
+        self, begin: datetime, end: datetime
+    ) -> Iterable[tuple[AnalysisSeen, ShadowSeen, OverreadSeen | None]]:
+        """Analyses made in [begin, end) with what a model in shadow mode said of them, and their newest over-read,
+        oldest first, one at a time."""
+
+    def classified(self, begin: datetime, end: datetime) -> int:
+        """How many analyses with a prediction were made in [begin, end), live and silent."""
 
     def received(self, begin: datetime, end: datetime) -> Mapping[tuple[str, str], int]:
         """Items received in [begin, end), by door and processing state."""

@@ -12,6 +12,7 @@ class Judgement(StrEnum):
     JUDGED = "judged"
     TOO_FEW = "too few to judge"
     NOBODY_URGENT = "no urgent results"
+    NOTHING = "nothing to compare"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

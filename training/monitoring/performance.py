@@ -29,6 +29,14 @@ MOST_NOT_INTERPRETABLE = 0.2  # of the analyses of a door: ten times that of PTB
 MOST_SECONDS = 0.1  # at the 99th percentile: the service's budget for an ECG is 60 ms
 LEAST_TIMED = 100  # below that the 99th percentile is one analysis
 
+# As a report tells them, for it may be read when they are others.
+LIMITS = {
+    "macro_auc": LEAST_MACRO_AUC,
+    "error": MOST_ERRORS,
+    "not_interpretable": MOST_NOT_INTERPRETABLE,
+    "p99_seconds": MOST_SECONDS,
+}
+
 FAILED = "failed"  # of the processing states of a received item
 WAITING = ("received", "claimed")
 OVERALL = "total"
@@ -99,6 +107,7 @@ def judge(counted: Tally, truth: Truth, received: Mapping[tuple[str, str], int],
         },
         "models": _by_model(truth),
         "trend": {"step": window.step, "rows": _trend(counted, truth, window)},
+        "limits": LIMITS,
     }
     findings = (_auc_finding(overall), _error_finding(errors), _signal_finding(errors), _latency_finding(latency))
     return Outcome(content=content, findings=findings)
@@ -138,11 +147,12 @@ def _agreement(rows: Sequence[tuple[AnalysisSeen, OverreadSeen]]) -> dict[str, A
 
 
 def _latency(counted: Tally) -> dict[str, Any]:
-    stages = {stage: _percentiles(seconds) for stage, seconds in counted.stages.items()}
-    return stages.pop(OVERALL, _percentiles(array("d"))) | {"stages": stages}
+    stages = {stage: percentiles(seconds) for stage, seconds in counted.stages.items()}
+    return stages.pop(OVERALL, percentiles(array("d"))) | {"stages": stages}
 
 
-def _percentiles(seconds: "array[float]") -> dict[str, Any]:
+def percentiles(seconds: "array[float]") -> dict[str, Any]:
+    """Their number, median and 99th percentile; None of nothing."""
     middle, high = np.percentile(seconds, [50, 99]).tolist() if len(seconds) else (None, None)
     return {"n": len(seconds), "p50_seconds": middle, "p99_seconds": high}
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import orjson
 
-from training.monitoring import bias, performance
+from training.monitoring import bias, performance, shadow
 from training.monitoring.observed import Observed, Window
 from training.monitoring.outcome import Finding, Outcome
 
@@ -21,7 +21,11 @@ DAYS = 30.0  # of a window; over-reads come slowly
 
 Monitor = Callable[[Observed, Window], Outcome]
 
-MONITORS: Mapping[str, Monitor] = {"bias": bias.monitor, "performance": performance.monitor}
+MONITORS: Mapping[str, Monitor] = {
+    "bias": bias.monitor,
+    "performance": performance.monitor,
+    "shadow": shadow.monitor,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

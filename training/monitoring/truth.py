@@ -60,9 +60,9 @@ def gather(pairs: Iterable[tuple[AnalysisSeen, OverreadSeen]]) -> Truth:
     rows = [(row, overread) for row, overread in live if row.probabilities is not None]
     return Truth(
         rows=rows,
-        labels=_table([_labels(overread) for _, overread in rows]),
-        probabilities=_table([row.probabilities or {} for row, _ in rows]),
-        thresholds=_table([thresholds(row.detail) for row, _ in rows]),
+        labels=as_table([labels_of(overread) for _, overread in rows]),
+        probabilities=as_table([row.probabilities or {} for row, _ in rows]),
+        thresholds=as_table([thresholds(row.detail) for row, _ in rows]),
         left_out={"silent": len(known) - len(live), "not interpretable": len(live) - len(rows)},
     )
 
@@ -111,11 +111,12 @@ def confusion(labels: Column, probabilities: Column, limits: Column) -> dict[str
     }
 
 
-def _labels(overread: OverreadSeen) -> dict[str, float]:
+def labels_of(overread: OverreadSeen) -> dict[str, float]:
+    """1 or 0 of each superclass that something was said of."""
     return {name: float(found) for name, found in overread.findings.items() if found is not None}
 
 
-def _table(rows: Sequence[Mapping[str, float]]) -> NDArray[np.float64]:
+def as_table(rows: Sequence[Mapping[str, float]]) -> NDArray[np.float64]:
     """(rows, 5), NaN where a row has nothing."""
     values = [[row.get(superclass.value, np.nan) for superclass in Superclass] for row in rows]
     return np.array(values, np.float64).reshape(-1, len(COLUMNS))

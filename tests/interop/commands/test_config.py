@@ -16,6 +16,8 @@ def _environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ECG_DATABASE_URL", f"postgresql+psycopg2://ecg:{SECRET}@db.example/ecg")
+    monkeypatch.setenv("ECG_SMTP_URL", f"smtp://ecg:{SECRET}@mail.example/?from=ecg@x.org&to=a@x.org")
+    monkeypatch.setenv("ECG_SLACK_WEBHOOK", f"https://hooks.slack.com/services/A/B/{SECRET}")
     monkeypatch.setenv("ECG_HTTP_PORT", "8123")
 
 

@@ -10,7 +10,7 @@ import pytest
 from audit.records import AcknowledgementState, OverreadRow, ProcessingState, Received
 from audit.store import open_store
 from tests.audit.conftest import emptied_postgresql, migrated_postgresql, migrated_url, postgresql, sqlite_template
-from tests.audit.values import analysis
+from tests.audit.values import analysis, shadow
 from tests.interop.commands.conftest import Command
 
 __all__ = ["emptied_postgresql", "migrated_postgresql", "migrated_url", "postgresql", "sqlite_template"]
@@ -70,6 +70,29 @@ def test_bias_is_told_stored_and_alerts_once(database: str, command: Command) ->
     with store.reader() as reader:
         assert [alert.key for alert in reader.alerts.list(open_only=False, limit=9)] == ["bias:sex"]
     store.close()
+
+
+def test_without_a_model_in_shadow_mode_the_report_says_so(database: str, command: Command) -> None:
+    told = command("monitor", "shadow", "--fail-on-flag")
+    assert (told.exit_code, told.err) == (0, "")
+    assert b"No model ran in shadow mode." in told.out
+    assert json.loads(command("monitor", "shadow", "--json").out)["judgement"] == "nothing to compare"
+
+
+def test_a_model_in_shadow_mode_is_told_beside_the_one_that_serves(database: str, command: Command) -> None:
+    store = open_store(database, chain_id="shadow")
+    with store.unit_of_work() as uow:
+        for number in range(SIZE):
+            said = shadow(f"male-{number}")
+            uow.shadows.add(replace(said, urgency="urgent" if number < 95 else "routine"))
+    store.close()
+    told = command("monitor", "shadow", "--days", 1)
+    assert (told.exit_code, told.err) == (0, "")
+    assert b"ecg-resnet 1.1.0" in told.out
+    assert b"FLAGGED: Urgent rates of the model in shadow mode. 35.0% as served, 95.0%" in told.out
+    report = json.loads(command("monitor", "shadow", "--days", 1, "--json").out)
+    assert (report["analyses"], report["overreads"]["n"], report["urgent"]["shadow_only"]) == (SIZE, 1, 60)
+    assert (report["compared"]["compared"], report["compared"]["n"]) == (SIZE, 2 * SIZE)
 
 
 def test_performance_is_told_and_stored(database: str, command: Command) -> None:

@@ -35,7 +35,8 @@ def test_before_the_first_report_there_is_none(service: Service, kind: ReportKin
 
 
 @pytest.mark.parametrize(
-    ("kind", "hours"), [(ReportKind.DRIFT, 2), (ReportKind.BIAS, 48), (ReportKind.PERFORMANCE, 48)]
+    ("kind", "hours"),
+    [(ReportKind.DRIFT, 2), (ReportKind.BIAS, 48), (ReportKind.PERFORMANCE, 48), (ReportKind.SHADOW, 48)],
 )
 def test_the_newest_report_says_whether_it_is_stale(service: Service, kind: ReportKind, hours: float) -> None:
     stored(service, kind, hours + 1)
@@ -58,7 +59,7 @@ def test_a_page_is_served_in_a_sandbox_of_its_own(service: Service) -> None:
     assert service.client.get("/monitoring/drift?format=pdf").status_code == 422
 
 
-def test_open_alerts_are_listed_with_who_was_told(service: Service) -> None:
+def test_open_alerts_and_those_that_are_not_told_are_listed_with_their_notices(service: Service) -> None:
     assert service.client.get("/monitoring/alerts").json() == {"alerts": []}
     with service.store.store.unit_of_work() as uow:
         alert, _ = uow.alerts.see(
@@ -68,7 +69,18 @@ def test_open_alerts_are_listed_with_who_was_told(service: Service) -> None:
         uow.alerts.tell(Notice(alert_id=alert.id, event=NoticeEvent.OPENED, channel="mail", created_at=NOW))
     (found,) = service.client.get("/monitoring/alerts").json()["alerts"]
     assert (found["key"], found["severity"], found["text"]) == ("bias:sex", "warning", "0.57")
-    assert [(one["channel"], one["state"]) for one in found["notices"]] == [("mail", "waiting")]
+    ((mail,), open_since) = found["notices"], found["opened_at"]
+    assert (mail["channel"], mail["state"], mail["attempts"], mail["error"]) == ("mail", "waiting", 0, None)
+    assert (open_since, found["resolved_at"]) == (NOW.isoformat(), None)
     with service.store.store.unit_of_work() as uow:
+        assert uow.alerts.claim("mail", NOW, NOW) is not None
+        uow.alerts.failed(mail["id"], "no such box", None)
         uow.alerts.resolve("bias:sex", NOW)
+    (found,) = service.client.get("/monitoring/alerts").json()["alerts"]
+    assert found["resolved_at"] == NOW.isoformat()
+    (mail,) = found["notices"]
+    assert (mail["state"], mail["attempts"], mail["error"]) == ("dead", 1, "no such box")
+    with service.store.store.unit_of_work() as uow:
+        uow.alerts.retry(mail["id"], NOW)
+        uow.alerts.told(mail["id"], NOW)
     assert service.client.get("/monitoring/alerts").json() == {"alerts": []}

@@ -166,7 +166,8 @@ def test_its_headers_let_it_load_nothing_and_keep_it_to_itself(service: Service)
 
 def test_it_links_to_the_pdf_and_to_the_resource(service: Service) -> None:
     report = stored(service)
-    links = [one["href"] for one in page(service, report).all("a")]
+    *links, model = [one["href"] for one in page(service, report).all("a")]
+    assert model == "/model"
     assert links == [f"/fhir/DiagnosticReport/{report}/$pdf", f"/fhir/DiagnosticReport/{report}?_pretty=true"]
     found = [service.client.get(link, headers=BROWSER) for link in links]
     assert [one.status_code for one in found] == [200, 200]
@@ -175,8 +176,9 @@ def test_it_links_to_the_pdf_and_to_the_resource(service: Service) -> None:
 
 def test_links_go_where_the_service_is_reached() -> None:
     with running(public_url="https://hospital.example/ecg-service/") as service:
-        first, _ = page(service, stored(service)).all("a")
+        first, _, last = page(service, stored(service)).all("a")
     assert first["href"].startswith("https://hospital.example/ecg-service/fhir/DiagnosticReport/")
+    assert last["href"] == "https://hospital.example/ecg-service/model"
 
 
 @pytest.mark.parametrize("id", ["none", "no_id!", "a/b", "", "x" * 65, "018f0000-0000-7000-8000-000000000fff", "%00"])
@@ -316,6 +318,7 @@ def test_nothing_that_others_wrote_runs_or_leaves_its_place(service: Service) ->
     assert {one["href"].partition("?")[0] for one in hurt.all("a")} == {
         f"/fhir/DiagnosticReport/{report}/$pdf",
         f"/fhir/DiagnosticReport/{report}",
+        "/model",
     }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from audit.records import AnalysisRow, OverreadRow
+from audit.shadow_records import ShadowRow
 from inference.labels import Superclass
 from training.monitoring.run import Report
 
@@ -16,6 +17,9 @@ NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)  # a Monday
 DAY = timedelta(days=1)
 
 THRESHOLDS = {superclass.value: 0.3 for superclass in Superclass}
+
+# What is known of every ECG.
+SIGNAL: Mapping[str, Any] = {"quality": {"findings": []}, "sampling_rate": 500.0, "archived": False}
 
 _numbers = count()
 
@@ -44,13 +48,13 @@ def analysis(**given: Any) -> AnalysisRow:
 
 def detail(thresholds: Mapping[str, float] = THRESHOLDS, **timings: float) -> bytes:
     """As far as monitoring reads it."""
-    return orjson.dumps({"timings": timings, "prediction": {"thresholds": thresholds}})
+    return orjson.dumps({**SIGNAL, "timings": timings, "prediction": {"thresholds": thresholds}})
 
 
 def unreadable(**given: Any) -> AnalysisRow:
     """One whose signal could not be classified."""
     nothing = dict.fromkeys(("model_name", "model_version", "probabilities"))
-    content = orjson.dumps({"timings": {}, "prediction": None})
+    content = orjson.dumps({**SIGNAL, "timings": {}, "prediction": None})
     return analysis(**({"interpretable": False, "urgency": "none", "detail": content} | nothing | given))
 
 
@@ -83,13 +87,35 @@ def group(n: int, urgent: int, **given: Any) -> list[AnalysisRow]:
     return [analysis(urgency="urgent" if i < urgent else "routine", **given) for i in range(n)]
 
 
+def shadow(row: AnalysisRow, **given: Any) -> ShadowRow:
+    """What a model in shadow mode said of a result: the same, unless given."""
+    probabilities = given.get("probabilities", row.probabilities) or {}
+    values: dict[str, Any] = {
+        "analysis_id": row.id,
+        "model_name": "ecg-resnet",
+        "model_version": "2.0.0",
+        "model_sha256": "2" * 64,
+        "probabilities": probabilities,
+        "decided": [name for name, probability in probabilities.items() if probability >= THRESHOLDS[name]],
+        "urgency": row.urgency,
+        "milliseconds": 4.0,
+        "recorded_at": row.analyzed_at,
+    }
+    return ShadowRow(**(values | given))
+
+
+Shadowed = tuple[AnalysisRow, ShadowRow, OverreadRow | None]
+
+
 @dataclass
 class Seen:
-    """A store in memory. kept: reports."""
+    """A store in memory. missed: analyses of the time that were not compared. kept: reports."""
 
     rows: Sequence[AnalysisRow] = ()
     pairs: Sequence[tuple[AnalysisRow, OverreadRow]] = ()
     items: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    shadows: Sequence[Shadowed] = ()
+    missed: int = 0
     kept: list[Report] = field(default_factory=list)
 
     def analyses(self, begin: datetime, end: datetime) -> Iterator[AnalysisRow]:
@@ -100,6 +126,12 @@ class Seen:
 
     def overread(self, begin: datetime, end: datetime) -> Sequence[tuple[AnalysisRow, OverreadRow]]:
         return [pair for pair in self.pairs if begin <= pair[1].at < end]
+
+    def shadowed(self, begin: datetime, end: datetime) -> Iterator[Shadowed]:
+        return (found for found in self.shadows if begin <= found[0].analyzed_at < end)
+
+    def classified(self, begin: datetime, end: datetime) -> int:
+        return self.missed + sum(1 for row, *_ in self.shadows if begin <= row.analyzed_at < end)
 
     def received(self, begin: datetime, end: datetime) -> Mapping[tuple[str, str], int]:
         return self.items
