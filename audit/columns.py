@@ -50,6 +50,18 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+class Payload(TypeDecorator[bytes]):
+    """Bytes, also where SQLite gives text, which it keeps in any column: somebody wrote it there, and has to be found
+    out by its digest."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def process_result_value(self, value: bytes | str | None, dialect: Dialect) -> bytes | None:
+        """As bytes."""
+        return value.encode() if isinstance(value, str) else value
+
+
 class Compressed(TypeDecorator[bytes]):
     """Bytes, stored as one Zstandard frame. What was packed already is stored as it is."""
 

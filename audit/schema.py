@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import LargeBinary as Bytes
 
-from audit.columns import AcknowledgementLetter, Compressed, Key, RowId, UtcDateTime
+from audit.columns import AcknowledgementLetter, Compressed, Key, Payload, RowId, UtcDateTime
 from audit.records import ProcessingState
 
 # The newest migration; together they make just these tables.
@@ -180,7 +180,7 @@ audit_entries = Table(
     Column("correlation_id", Text, nullable=False),
     Column("payload_sha256", Text, nullable=False),
     # NULL after retention; the chain hashes payload_sha256 only.
-    Column("payload", Bytes),
+    Column("payload", Payload),
     Index("ix_audit_entries_recorded_at", "recorded_at"),
     Index("ix_audit_entries_subject", "subject"),
 )

@@ -38,8 +38,8 @@ class ModelChange(StrEnum):
 
 
 class ShadowOutcome(StrEnum):
-    """What came of an analysis that was offered to the model in shadow mode. `dropped`: there was no room. `same-model`:
-    it is of the same release, so there is nothing to compare."""
+    """What came of an analysis that was offered to the model in shadow mode. `dropped`: there was no room.
+    `same-model`: it is of the same release, so there is nothing to compare."""
 
     COMPARED = "compared"
     DROPPED = "dropped"

@@ -8,14 +8,18 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from uuid import uuid4
 
 import numpy as np
 
+from inference.errors import ConfigurationError
 from inference.recording import Recording
 from interop import client
 from interop.hl7.waveform import to_oru
-from training.datasets.entry import Entry
+from training.datasets import ptbxl
+from training.datasets.entry import Entry, Split
+from training.datasets.wfdb_file import wfdb_file
 from training.shifts import Shift
 
 SENDERS = ("CART1|ER", "CART2|WARD", "MUSE|ECG")  # MSH-3 and MSH-4
@@ -41,7 +45,24 @@ class Tally:
     late: int = 0
 
 
+EXAMPLES = Path("examples")
+
 Send = Callable[[Planned], client.Answer]
+
+
+def held_out(data: Path | None, shift: Shift | None) -> tuple[Entry, ...]:
+    """Recordings to play: of PTB-XL those that no model was trained on, or of all folds where the shift chooses
+    patients; without a data set the examples of this project. Raises ConfigurationError without these, and what reading
+    raises."""
+    if data is None:
+        files = sorted(EXAMPLES.glob("*.hea"))
+        if not files:
+            raise ConfigurationError(f"{EXAMPLES} has no recordings: run this in the project's folder, or say --data")
+        return tuple(_example(file) for file in files)
+    found = ptbxl.at_best_rate(data, lambda all_of: (*all_of.entries(Split.VAL), *all_of.sealed_entries()))
+    if shift is not None and shift.by_patient:
+        found += ptbxl.at_best_rate(data, lambda all_of: all_of.entries(Split.TRAIN))
+    return found
 
 
 def planned(entries: Sequence[Entry], ecgs: int, shift: Shift | None, after: int, seed: int) -> Iterator[Planned]:
@@ -103,6 +124,13 @@ def by_mllp(address: str) -> Send:
         return client.send_message(address, message)
 
     return send
+
+
+def _example(file: Path) -> Entry:
+    source = wfdb_file(file)
+    return Entry(
+        dataset="examples", recording_id=file.stem, patient_id=file.stem, split=Split.TEST, labels={}, source=source
+    )
 
 
 def _patient() -> str:

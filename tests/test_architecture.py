@@ -27,6 +27,7 @@ WHOLE = ("e2e", "bench")
 ABOUT_MORE = {
     "test_architecture.py": "this one",
     "test_docs.py": "docs/ against the code",
+    "test_risk.py": "docs/risk.json against tests and code",
     "test_bench.py": "tests/bench, which `make bench` runs",
     "deploy/test_prometheus.py": "deploy/prometheus and deploy/grafana against the code and the running service",
     "audit/test_plans.py": "audit/search.py and audit/conditions.py: which indexes a search uses",
@@ -119,6 +120,8 @@ COVERED_BY = {
     "training/out_of_fold.py": "training/test_cross_validate.py",
     "training/rates.py": "training/test_fairness.py",
     "training/readme.py": "training/test_card.py",
+    "training/card_facts.py": "training/test_source_attributes.py",
+    "training/card_texts.py": "training/test_card.py",
 }
 
 

@@ -63,7 +63,7 @@ def trial(data: Data, as_json: Json = False) -> None:
     if as_json:
         print_json(found.to_json())
     else:
-        _show(found)
+        show_trial(found)
 
 
 def load_reference(settings: Settings) -> "Reference":
@@ -139,7 +139,8 @@ def _progress(title: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: shown.update(task, completed=done, total=total)
 
 
-def _show(found: "Trial") -> None:
+def show_trial(found: "Trial") -> None:
+    """As a table, and a line on false alarms."""
     table = Table(
         "shift", "recordings", "noticed after ECGs, median", "at most", "flagged", box=None, padding=(0, 2, 0, 0)
     )

@@ -149,9 +149,9 @@ def shadow_tables(content: Mapping[str, Any]) -> Iterator[Table]:
     yield both
     decided = _table("decided", "as served, %", "in shadow mode, %", "alike, %", "kappa", "probabilities apart, p99")
     for name, found in content["classes"].items():
-        rates = tuple(_per_100(found["decided"][who]) for who in ("served", "shadow"))
+        each = (_per_100(found["decided"][who]) for who in ("served", "shadow"))
         figures = (_figure(found["kappa"]), _figure(found["probability_apart"]["p99"]))
-        decided.add_row(name, *rates, _per_100(found["agreement"]), *figures)
+        decided.add_row(name, *each, _per_100(found["agreement"]), *figures)
     yield decided
     right = _table("by over-reads", "", "AUC apart", "right only as served", "only in shadow mode", "p")
     for name, found in content["classes"].items():

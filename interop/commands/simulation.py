@@ -27,9 +27,12 @@ def register(app: typer.Typer) -> None:
 
 
 def simulate(
-    data: Annotated[Path, typer.Option(exists=True, file_okay=False, help="PTB-XL in its official layout")],
     fhir: Annotated[str | None, typer.Option(help="FHIR base URL, such as http://127.0.0.1:8000/fhir")] = None,
     mllp: Annotated[str | None, typer.Option(help="HOST:PORT")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(exists=True, file_okay=False, help="PTB-XL in its official layout; default: two examples"),
+    ] = None,
     ecgs: Annotated[int, typer.Option(min=1, help="how many to send")] = 300,
     rate: Annotated[float, typer.Option(min=0.001, max=100, help="ECGs a second")] = 5.0,
     shift: Annotated[ShiftName | None, typer.Option(help="what goes wrong; nothing by default")] = None,
@@ -39,21 +42,17 @@ def simulate(
 ) -> None:
     """Play real recordings through a door of a running service, with a planted shift, to try its monitors.
 
-    They are those that no model was trained on, drawn with replacement, as if just recorded. For a service of its own:
-    what is sent is stored like all other ECGs. Exit code 1 where one was refused.
+    They are those that no model was trained on, drawn with replacement, as if just recorded. Send them to a service of
+    their own: they are stored like all other ECGs. Exit code 1 where one was refused.
     """
-    from interop.simulation import by_fhir, by_mllp, planned, play
-    from training.datasets import ptbxl
-    from training.datasets.entry import Split
+    from interop.simulation import by_fhir, by_mllp, held_out, planned, play
     from training.shifts import SHIFTS
 
     if (fhir is None) == (mllp is None):
         raise InvalidContent("give either --fhir or --mllp")
     planted = SHIFTS[shift] if shift else None
     try:
-        entries = ptbxl.at_best_rate(data, lambda found: (*found.entries(Split.VAL), *found.sealed_entries()))
-        if planted is not None and planted.by_patient:
-            entries += ptbxl.at_best_rate(data, lambda found: found.entries(Split.TRAIN))
+        entries = held_out(data, planted)
         with Progress(console=err, transient=True) as shown:
             task = shown.add_task("sending", total=ecgs)
             sent = play(

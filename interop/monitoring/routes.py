@@ -1,4 +1,5 @@
-"""`GET /monitoring/drift`, `/bias`, `/performance`, `/shadow`: the newest stored report of each kind; `/alerts`: what is open.
+"""`GET /monitoring/drift`, `/bias`, `/performance`, `/shadow`: the newest stored report of each kind;
+`/alerts`: what is open.
 
 A page of a report is made by libraries of others and brings its own scripts. It goes out in a sandbox of its own
 (Content Security Policy Level 3, section 6.3.2): an origin that shares nothing with the service, loads nothing, sends

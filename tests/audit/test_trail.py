@@ -43,6 +43,7 @@ def first_payload(url: str, chain_id: str) -> dict[str, object]:
         ("correlation_id = 'c-2'", True),
         ("payload_sha256 = hash", True),
         ("payload = CAST('{}' AS {bytes})", True),
+        ("payload = '{}'", True),
         ("payload = NULL", False),
     ],
 )

@@ -13,7 +13,7 @@ from scripts.asset_graph import diagram
 from tests.orchestration.conftest import RECIPE, TOLERANT, Pipeline, checks, failure, made, write_slice
 from training.card import read_card
 from training.promotion import Waivable
-from training.reference import read_profile
+from training.reference import released_reference
 from training.registry import Registry
 from training.tracking import Tracking
 
@@ -81,12 +81,13 @@ def test_training_and_release_are_in_mlflow(pipeline: Pipeline, lifecycle: dg.Ex
 
 
 @SLOW
-def test_the_reference_profile_describes_the_validation_fold(
+def test_what_live_traffic_is_compared_with_is_released_beside_the_model(
     pipeline: Pipeline, lifecycle: dg.ExecuteInProcessResult
 ) -> None:
     assert lifecycle
-    profile = read_profile(pipeline.var / "profiles" / f"tiny-{RECIPE['version']}.json")
-    assert (profile.source, profile.recordings) == ("ptbxl val", 16)
+    reference = released_reference(pipeline.models / "tiny" / RECIPE["version"])
+    assert reference.source == "ptbxl: inputs of the train split, outputs of the val split"
+    assert (len(reference.outputs), reference.agreement["MI"][1]) == (16, 16)
 
 
 @SLOW

@@ -147,26 +147,38 @@ def detection(
 
 
 def run_trial(
-    folder: Path, analyze: Analyze, reference: Reference, *, now: datetime, progress: Progress | None = None
+    folder: Path,
+    analyze: Analyze,
+    reference: Reference,
+    *,
+    now: datetime,
+    windows: int = WINDOWS,
+    repeats: int = REPEATS,
+    progress: Progress | None = None,
 ) -> Trial:
     """The whole, on PTB-XL in its official layout. Who is chosen by age is chosen of all folds."""
     held_out = ptbxl.at_best_rate(folder, lambda data: (*data.entries(Split.VAL), *data.sealed_entries()))
     trained = ptbxl.at_best_rate(folder, lambda data: data.entries(Split.TRAIN))
     unchanged = columns(analysed(held_out, analyze, now, progress=progress))
-    alarms, flagged = false_alarms(unchanged, reference)
+    alarms, flagged = false_alarms(unchanged, reference, windows=windows)
     detected = []
     for shift in SHIFTS.values():
         pool = (*held_out, *trained) if shift.by_patient else held_out
         shifted = columns(analysed(pool, analyze, now, shift, progress))
-        detected.append(detection(shift, unchanged, shifted, reference))
+        detected.append(detection(shift, unchanged, shifted, reference, repeats=repeats))
     return Trial(
         recordings=len(unchanged),
-        windows=WINDOWS,
+        windows=windows,
         false_alarms=alarms,
-        high=float(binomtest(alarms, WINDOWS, alternative="less").proportion_ci(0.95, "exact").high),
+        high=upper_bound(alarms, windows),
         flagged=flagged,
         detected=tuple(detected),
     )
+
+
+def upper_bound(count: int, of: int) -> float:
+    """Of a share, one-sided, 95 %."""
+    return float(binomtest(count, of, alternative="less").proportion_ci(0.95, "exact").high)
 
 
 def columns(rows: Sequence[Analysed]) -> Sample:
