@@ -1,9 +1,9 @@
 """Shadow mode: a second model classifies what the champion has classified, after the answer, and nobody is told.
 
 The champion goes first. An analysis is offered once it is stored; it waits in a short queue until its answer is out and
-nothing waits for the inference lane, and then runs in a thread that gives way, on one core. What finds no room in the
-queue is dropped and counted; what fails is counted and logged. Nothing of it is ever in the way of an answer, and no
-door reads the results: they are compared by `training.monitoring.shadow`.
+the inference lane has been quiet for a moment, and then runs in a thread of its own, on one core. What finds no room in
+the queue is dropped and counted; what fails is counted and logged. Nothing of it is ever in the way of an answer, and
+no door reads the results: they are compared by `training.monitoring.shadow`.
 """
 
 import asyncio
@@ -83,8 +83,8 @@ class Shadow:
         self._metrics = metrics
         self._queue: asyncio.Queue[tuple[Analysis, Recording]] = asyncio.Queue(limit)
         self._rows: list[ShadowRow] = []
-        # Of the same priority as the others: one of a lower priority that holds the interpreter's lock has all wait for
-        # it, on a machine that others keep busy for 100 ms.
+        # Of the same priority as the others: on a busy machine one of a lower priority could be kept from its core
+        # while it holds the interpreter's lock, and all would wait for it.
         self._thread = ThreadPoolExecutor(1, "shadow")
         self._is_dropping = False
 

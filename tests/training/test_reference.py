@@ -12,7 +12,7 @@ from inference.errors import ModelInvalid
 from inference.features import FEATURES_VERSION
 from inference.labels import Superclass
 from inference.prediction import ModelInfo, ModelStatus
-from tests.training.monitoring import ecgs as made_up
+from tests.training.monitoring import seen
 from tests.training.monitoring.ecgs import MODEL, detail_of, ecgs
 from training.datasets.catalog import open_dataset
 from training.datasets.entry import Entry, Split
@@ -93,7 +93,7 @@ def test_a_released_one_is_verified_by_the_card(reference: Reference, folder: Pa
 
 
 def test_one_of_another_model_is_not_released(reference: Reference, folder: Path) -> None:
-    with pytest.raises(ModelInvalid, match="of other 0.1.0 is none of"):
+    with pytest.raises(ModelInvalid, match=r"of other 0\.1\.0 is none of"):
         release_reference(replace(reference, name="other"), folder)
 
 
@@ -116,7 +116,7 @@ def test_live_traffic_makes_one_of_the_model_that_serves() -> None:
     found = of_traffic(rows, SERVED, least=300, now=NOW)
     assert (len(found.inputs), found.inputs, found.agreement) == (300, found.outputs, {})
     assert (found.name, found.version, found.sha256) == (*MODEL, "a" * 64)
-    assert found.source == f"live traffic of {made_up.NOW:%Y-%m-%d} to {made_up.NOW:%Y-%m-%d}"
+    assert found.source == f"live traffic of {seen.NOW:%Y-%m-%d} to {seen.NOW:%Y-%m-%d}"
 
 
 def test_little_traffic_makes_none() -> None:

@@ -21,7 +21,8 @@ def recording(sampling_rate: float = RATE, age: float | None = 60.0) -> Recordin
 
 
 def lead(found: Recording, name: str) -> np.ndarray:
-    return found.signal[LEADS.index(name)]
+    row: np.ndarray = found.signal[LEADS.index(name)]
+    return row
 
 
 def einthoven(found: Recording) -> bool:

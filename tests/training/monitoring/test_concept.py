@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from audit.records import AnalysisRow, OverreadRow
 from inference.labels import Superclass
 from tests.training.monitoring.seen import pair
 from training.monitoring.concept import concept_tests, spiegelhalter
@@ -10,13 +11,16 @@ from training.monitoring.truth import gather
 AGREEMENT = {c.value: (180, 200) for c in Superclass}
 
 
-def flags(pairs: list, agreement: dict[str, tuple[int, int]] = AGREEMENT) -> dict[str, bool | None]:
+Pairs = list[tuple[AnalysisRow, OverreadRow]]
+
+
+def flags(pairs: Pairs, agreement: dict[str, tuple[int, int]] = AGREEMENT) -> dict[str, bool | None]:
     tests = list(concept_tests(gather(pairs), agreement, "the validation"))
     assert len(tests) == 2 * len(Superclass)
     return {one.tested.name: one.flag for one in judge(tests)}
 
 
-def read(number: int, *, found: float, probability: float, seed: int = 0) -> list:
+def read(number: int, *, found: float, probability: float, seed: int = 0) -> Pairs:
     """Over-reads of results with one probability of MI, of which a share has it."""
     random = np.random.default_rng(seed)
     return [pair(bool(random.uniform() < found), probability) for _ in range(number)]

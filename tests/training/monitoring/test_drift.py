@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from audit.records import AnalysisRow, OverreadRow
 from tests.training.monitoring.ecgs import detail_of, ecgs, reference
 from tests.training.monitoring.seen import NOW, Seen, pair
 from training.monitoring.columns import COLUMNS, Family
@@ -22,7 +23,11 @@ def told() -> Reference:
     return reference()
 
 
-def report(rows: list, pairs: list | None = None, against: Reference | None = None) -> Report:
+def report(
+    rows: list[AnalysisRow],
+    pairs: list[tuple[AnalysisRow, OverreadRow]] | None = None,
+    against: Reference | None = None,
+) -> Report:
     store = Seen(rows=rows, pairs=pairs or [])
     found = run("drift", store, now=NOW, monitors={"drift": DriftMonitor(against or told(), lambda *_: PAGE)})
     assert store.kept == [found]
@@ -39,7 +44,7 @@ def features(found: Report) -> Mapping[str, Any]:
 
 def test_unchanged_traffic_is_no_drift() -> None:
     found = report(ecgs(600, seed=7))
-    assert flags(found) == {**dict.fromkeys(Family, False), "concept": None}
+    assert flags(found) == {family.value: None if family is Family.CONCEPT else False for family in Family}
     assert (found.flag, found.content["analyses"]) == (False, 300)
     assert found.content["compared_with"]["earlier_traffic"] == 300
     for one in found.content["features"]:

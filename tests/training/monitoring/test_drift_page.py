@@ -39,7 +39,7 @@ def test_the_page_loads_nothing_and_nobody_is_told() -> None:
 
 
 def test_names_of_senders_are_inert() -> None:
-    evil = "</script><script>alert(1)</script>|\"X\\"
+    evil = '</script><script>alert(1)</script>|"X\\'
     page = drift_page(*judged(sample_of(ecgs(100, seed=3, sender=evil)), sample_of(ecgs(100, seed=5, sender=evil))))
     assert page is not None
     assert b"alert(1)" in page

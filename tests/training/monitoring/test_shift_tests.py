@@ -46,19 +46,22 @@ def test_the_reference_is_a_sample_too() -> None:
     """Evidently's own test takes the reference for the truth: then p is far too small where both are of one size."""
     now, then = words(yes=60, no=40), words(yes=45, no=55)
     test, statistic, p_value, effect = homogeneity(now, then)
-    table = [[60, 40], [45, 55]]
-    assert (test, statistic) == (CHI_SQUARED, pytest.approx(stats.chi2_contingency(table, correction=False).statistic))
+    table = np.array([[60, 40], [45, 55]])
+    assert test == CHI_SQUARED
+    assert statistic == pytest.approx(stats.chi2_contingency(table, correction=False).statistic)
     assert effect == pytest.approx(0.15)
     assert p_value > 5 * stats.chisquare([60, 40], [45, 55]).pvalue
 
 
 def test_few_of_two_categories_are_tested_exactly_and_many_are_merged() -> None:
     test, statistic, p_value, effect = homogeneity(words(no=98, yes=2), words(no=100))
-    assert (test, statistic, effect) == (FISHER, None, pytest.approx(0.02))
-    assert p_value == pytest.approx(stats.fisher_exact([[98, 2], [100, 0]]).pvalue)
+    assert (test, statistic) == (FISHER, None)
+    assert effect == pytest.approx(0.02)
+    assert p_value == pytest.approx(stats.fisher_exact(np.array([[98, 2], [100, 0]])).pvalue)
     rare = {f"r{number}": 1 for number in range(8)}
     test, statistic, p_value, effect = homogeneity(words(a=92, **rare), words(a=92, b=8))
-    assert (test, p_value) == (CHI_SQUARED, pytest.approx(1.0))  # eight rare ones together are as frequent as b
+    assert test == CHI_SQUARED
+    assert p_value == pytest.approx(1.0)  # eight rare ones together are as frequent as b
 
 
 def test_a_category_that_only_one_side_has_is_a_shift() -> None:

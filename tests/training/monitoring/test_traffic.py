@@ -11,8 +11,8 @@ WINDOW = Window.before(NOW, 30)
 def test_the_newest_live_ecgs_are_looked_at() -> None:
     rows = [analysis(analyzed_at=NOW - timedelta(minutes=400 - i)) for i in range(400)]
     found = traffic_of(rows, WINDOW)
-    assert [row.id for row in found.current] == [row.id for row in rows[-WINDOW_ECGS:]]
-    assert [row.id for row in found.earlier] == [row.id for row in rows[:-WINDOW_ECGS]]
+    assert found.current == rows[-WINDOW_ECGS:]
+    assert found.earlier == rows[:-WINDOW_ECGS]
 
 
 def test_what_is_no_traffic_is_counted_and_left_out() -> None:
@@ -23,6 +23,6 @@ def test_what_is_no_traffic_is_counted_and_left_out() -> None:
         analysis(),
     ]
     found = traffic_of(rows, WINDOW)
-    assert [row.id for row in found.current] == [rows[-1].id]
+    assert found.current == rows[-1:]
     assert found.left_out == {"silent": 1, "archived": 1, "before the window": 1}
     assert [is_traffic(row) for row in rows] == [True, False, False, True]
