@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from training.monitoring.trial import Trial
     from training.reference import Reference
 
-NEEDED = ("evidently", "pyarrow", "statsmodels")
+NEEDED = ("evidently", "pandas", "pyarrow")
 LEAST_ECGS = 300  # of a reference: fewer say little of a quarter of them
 MOST_ECGS = 20_000
 MOST_SHOWN = 15

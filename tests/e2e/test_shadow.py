@@ -130,6 +130,7 @@ CHANGING = (
     (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "ID"),
     (r'"latency_ms":[0-9.e-]+', "LATENCY"),
     (r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d[.0-9]*(Z|[+-]\d\d:\d\d)", "TIME"),
+    (r"20\d\d-\d\d-\d\d \d\d:\d\d UTC", "TIME"),
     (r"20\d{12}(\.\d+)?([+-]\d{4})?", "TIME"),
     (r"\|[0-9A-Z]{20}\|", "|ID|"),
     (r"Recorded \d+ \w+ ago", "AGE"),
@@ -202,7 +203,8 @@ def test_a_burst_that_is_too_long_is_sampled_and_the_rest_is_counted(tmp_path: P
         assert service.stop() == 0
     done = command("monitor", "shadow", "--json", folder=tmp_path)
     report = json.loads(done.stdout)
-    assert (report["analyses"], report["compared"]["n"], report["overreads"]["n"]) == (64, 64, 0)
+    assert (report["analyses"], report["overreads"]["n"]) == (64, 0)
+    assert 64 <= report["compared"]["n"] <= 100  # those that were analysed from the first that was compared on
 
 
 def test_a_model_that_fails_with_every_ecg_touches_no_answer(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from tests.training.monitoring.ecgs import ecgs
 from training.monitoring.columns import BY_NAME, COLUMNS, Family, sample_of
@@ -79,6 +80,12 @@ def test_holm_orders_and_never_lowers(p_values: list[float]) -> None:
     adjusted = holm(p_values)
     assert all(a >= p for a, p in zip(adjusted, p_values, strict=True))
     assert adjusted[int(np.argmin(p_values))] == pytest.approx(min(1.0, min(p_values) * len(p_values)))
+
+
+def test_holm_is_that_of_statsmodels() -> None:
+    p_values = np.random.default_rng(0).uniform(size=50) ** 4
+    assert holm(p_values.tolist()) == pytest.approx(multipletests(p_values, method="holm")[1].tolist())
+    assert holm([]) == []
 
 
 def test_a_shift_must_be_no_chance_and_large() -> None:
