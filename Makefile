@@ -10,7 +10,7 @@ SERVING = .venv/.installed
 DEVELOPMENT = .venv-dev/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check soak bench train ops clean
+.PHONY: help install run test prove check soak bench train ops clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,8 +20,11 @@ install: $(SERVING) ## set up serving only: .venv/bin/ecg-interop
 run: $(SERVING) ## start the service, send one ECG by FHIR and one by MLLP, keep serving (ONCE=1 exits; HTTP_PORT=, MLLP_PORT=)
 	@ECG_ALLOW_CANDIDATE=true .venv/bin/ecg-interop demo --http-port $(HTTP_PORT) --mllp-port $(MLLP_PORT) $(if $(ONCE),--once)
 
-test: $(DEVELOPMENT) ## set up everything and run every test
-	.venv-dev/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
+test: $(DEVELOPMENT) ## set up everything and run the tests (10 minutes)
+	.venv-dev/bin/python -m pytest -n 2 --dist loadfile -m "not slow" $(ARGS)
+
+prove: $(DEVELOPMENT) ## the slow tests: whole pipelines, services that are killed, alerts, Prometheus (8 minutes)
+	.venv-dev/bin/python -m pytest -n 2 --dist loadfile -m slow $(ARGS)
 
 check: $(DEVELOPMENT) ## format, lint, types, import contracts, docs
 	.venv-dev/bin/ruff format --check .

@@ -42,6 +42,8 @@ from tests.e2e.doors import (
 )
 from tests.e2e.npm import unavailable
 
+pytestmark = pytest.mark.slow
+
 PROMETHEUS = ROOT / "deploy" / "prometheus"
 GRAFANA = ROOT / "deploy" / "grafana"
 SECONDS = 30

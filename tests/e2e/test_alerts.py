@@ -21,6 +21,8 @@ from tests.e2e.conftest import Service, command, running
 from tests.e2e.doors import counted, eventually
 from tests.receivers import MailServer, WebhookServer
 
+pytestmark = pytest.mark.slow
+
 TITLE = "[ECG] WARNING: Urgent rate by sex"
 SECRET = "SECRETTOKEN"
 POLL = 5.0  # interop.notifying.POLL_SECONDS

@@ -18,6 +18,8 @@ from tests.e2e.conftest import Service, command, running
 from tests.e2e.doors import counted, eventually, matrix, post_matrix
 from tests.releases import change_card, point, release
 
+pytestmark = pytest.mark.slow
+
 MI = {"1.0.0": 0.91, "1.1.0": 0.82, "1.2.0": 0.73}
 
 

@@ -12,6 +12,8 @@ from tests.e2e.conftest import command, running
 from tests.e2e.doors import eventually
 from tests.releases import point, release
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def models(tmp_path: Path) -> Path:

@@ -9,6 +9,8 @@ import pytest
 from tests.e2e.chromium import Tab, browser
 from tests.e2e.conftest import Service, command, running
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["browser"]
 
 ECGS = 60  # of a window: ten more than it takes

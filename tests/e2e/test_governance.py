@@ -18,6 +18,8 @@ from interop.client import hook_call
 from tests.e2e.conftest import Service, command
 from tests.e2e.doors import FHIR_JSON, ecg, matrix, message, observation, post_matrix, post_observation, send
 
+pytestmark = pytest.mark.slow
+
 EIGHT = [LEADS.index(lead) for lead in INDEPENDENT_LEADS]
 STORED = "stored Observation"
 CALCULATED = "stored Observation, calculated leads calculated again"

@@ -6,12 +6,15 @@ from typing import Any
 
 import httpx
 import orjson
+import pytest
 
 from inference.formats import read
 from inference.recording import Sex
 from tests.conftest import ROOT
 from tests.e2e.conftest import Service, command, running
 from tests.e2e.doors import FHIR_JSON, counted, ecg, eventually, matrix, observation, post_matrix, post_observation
+
+pytestmark = pytest.mark.slow
 
 EACH = 20  # the smallest group that is compared
 NORMAL = read(ROOT / "examples" / "00010_hr.hea").signal

@@ -24,6 +24,8 @@ from audit.store import open_store
 from audit.upgrade import upgrade
 from tests.audit.values import analysis, received
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 150.0  # two large programs, each in several processes
 RUN_SECONDS = 90.0

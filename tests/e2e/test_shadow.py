@@ -41,6 +41,8 @@ from tests.e2e.doors import (
 )
 from tests.releases import change_card, point, release
 
+pytestmark = pytest.mark.slow
+
 NAME, VERSION = "quiet-candidate", "9.8.7"
 HOOK = "/cds-services/ecg-patient-view"
 COMPARED = "ecg_shadow_analyses_total"

@@ -15,6 +15,8 @@ import pytest
 from tests.e2e.conftest import ROOT
 from training.documents import DOCUMENTS
 
+pytestmark = pytest.mark.slow
+
 INSTALL_SECONDS = 500  # 140 were measured on two busy cores with pip's cache warm; a first install also downloads
 PACKAGES = ("inference", "actions", "audit", "interop", "training", "orchestration")
 

@@ -17,6 +17,8 @@ from training.reference import released_reference
 from training.registry import Registry
 from training.tracking import Tracking
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 
 WITHOUT_A_CHAMPION = {
