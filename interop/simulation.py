@@ -16,13 +16,13 @@ import numpy as np
 from inference.errors import ConfigurationError
 from inference.recording import Recording
 from interop import client
+from interop.demo import EXAMPLES
 from interop.hl7.waveform import to_oru
 from training.datasets import ptbxl
 from training.datasets.entry import Entry, Split
 from training.datasets.wfdb_file import wfdb_file
-from training.shifts import Shift
+from training.shifts import SENDERS, Shift
 
-SENDERS = ("CART1|ER", "CART2|WARD", "MUSE|ECG")  # MSH-3 and MSH-4
 FACILITY = "SIMULATED"  # of patient identifiers
 
 
@@ -45,8 +45,6 @@ class Tally:
     late: int = 0
 
 
-EXAMPLES = Path("examples")
-
 Send = Callable[[Planned], client.Answer]
 
 
@@ -59,7 +57,7 @@ def held_out(data: Path | None, shift: Shift | None) -> tuple[Entry, ...]:
         if not files:
             raise ConfigurationError(f"{EXAMPLES} has no recordings: run this in the project's folder, or say --data")
         return tuple(_example(file) for file in files)
-    found = ptbxl.at_best_rate(data, lambda all_of: (*all_of.entries(Split.VAL), *all_of.sealed_entries()))
+    found = ptbxl.unseen(data)
     if shift is not None and shift.by_patient:
         found += ptbxl.at_best_rate(data, lambda all_of: all_of.entries(Split.TRAIN))
     return found

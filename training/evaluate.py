@@ -7,7 +7,7 @@ models: see `training.looks`.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,7 +20,6 @@ from actions.policy import load_policy
 from actions.ports import Clock
 from inference.artifact import MODELS, Artifact, load_artifact
 from inference.classifier import Classifier, load_classifier
-from inference.errors import SenderError
 from inference.labels import Superclass
 from inference.precision import Precision
 from inference.prediction import ModelInfo
@@ -36,6 +35,7 @@ from training.datasets.prepared import Prepared, load_prepared
 from training.datasets.preparing import Progress
 from training.datasets.ptbxl import Rate
 from training.groups import GroupScore, group_score, members
+from training.just_recorded import just_recorded
 from training.looks import Look, Purpose, open_look
 from training.looks import looks as recorded_looks
 from training.scores import Assessment, Labels, Probabilities, assess
@@ -214,11 +214,8 @@ def _analysis(analyze: Analyze, entry: Entry) -> Analysis | None:
     """None for a file that the service would refuse to read."""
     now = analyze.clock()
     context = RequestContext(door=Door.CDS_HOOKS, received_at=now, correlation_id=entry.recording_id)
-    try:
-        recording = entry.read()
-    except SenderError:
-        return None
-    return analyze(replace(recording, recorded_at=now), context)
+    recording = just_recorded(entry, now)
+    return None if recording is None else analyze(recording, context)
 
 
 def _evaluate(name: str, classifier: Classifier, data: Prepared) -> Evaluation:

@@ -12,7 +12,7 @@ A hospital's ECGs are not those of a public data set. So a service can make a re
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from actions.policy import load_policy
 from actions.serialize import to_json
 from inference.artifact import find_model, load_artifact, read_card
 from inference.classifier import load_classifier
-from inference.errors import ModelInvalid, SenderError
+from inference.errors import ModelInvalid
 from inference.features import FEATURES_VERSION
 from inference.labels import Superclass
 from inference.precision import Precision
@@ -34,6 +34,7 @@ from inference.prediction import ModelInfo
 from training.card import write_card
 from training.datasets.entry import Entry
 from training.datasets.preparing import Progress
+from training.just_recorded import just_recorded
 from training.monitoring.columns import COLUMNS, YES, Sample, sample_of
 from training.monitoring.concept import Agreement
 from training.monitoring.observed import AnalysisSeen
@@ -214,11 +215,8 @@ def served_reference(file: Path | None, model: Path | None) -> Reference:
 
 def _analysed(analyze: Analyze, entry: Entry, now: datetime) -> Analysed | None:
     context = RequestContext(door=Door.CLI, received_at=now, correlation_id=entry.recording_id)
-    try:
-        analysis = analyze(replace(entry.read(), recorded_at=now), context)
-    except SenderError:
-        return None
-    return as_seen(analysis)
+    recording = just_recorded(entry, now)
+    return None if recording is None else as_seen(analyze(recording, context))
 
 
 def as_seen(analysis: Analysis) -> Analysed:

@@ -22,7 +22,8 @@ OLD = 70.0  # years
 
 DEVICE_BAND = (0.5, 40.0)  # Hz: the "monitor" setting of many devices
 DEVICE_STEP = 0.01  # mV
-DEVICE = "NEWCART|WARD 9"  # MSH-3 and MSH-4
+SENDERS = ("CART1|ER", "CART2|WARD", "MUSE|ECG")  # MSH-3 and MSH-4 of ECGs as they are
+DEVICE = "NEWCART|WARD 9"
 
 # Where the electrodes RA, LA and LL lie in the limb leads, row by row of `LEADS`.
 LIMB = np.array(

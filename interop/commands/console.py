@@ -1,8 +1,11 @@
 """What every command prints through: results on stdout, errors as one line on stderr."""
 
 import sys
+from collections.abc import Iterable
+from importlib.util import find_spec
 
 import orjson
+import typer
 from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
@@ -16,6 +19,14 @@ UNLIMITED_WIDTH = 1000  # characters; wider than any row
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def require(packages: Iterable[str], what: str, extra: str) -> None:
+    """The serving environment does not hold everything; say what to do instead of failing on an import. Raises
+    typer.Exit."""
+    if not all(find_spec(package) for package in packages):
+        err.print(f"this needs {what}: make test sets up .venv-dev, or pip install '.[{extra}]'", markup=False)
+        raise typer.Exit(WRONG_USAGE)
 
 
 def print_json(value: object) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +9,7 @@ import typer
 from rich.progress import Progress
 from rich.table import Table
 
-from interop.commands.console import FAILED, WRONG_USAGE, err, out, print_json, print_table
+from interop.commands.console import FAILED, err, out, print_json, print_table, require
 from interop.settings import Settings
 
 if TYPE_CHECKING:
@@ -75,20 +74,20 @@ def load_reference(settings: Settings) -> "Reference":
 
 def require_monitoring() -> None:
     """The serving environment holds no such library; say what to do instead of failing on an import."""
-    if not all(find_spec(package) for package in NEEDED):
-        err.print("this needs Evidently: make test sets up .venv-dev, or pip install '.[monitor]'", markup=False)
-        raise typer.Exit(WRONG_USAGE)
+    require(NEEDED, "Evidently", "monitor")
 
 
 def drift_tables(content: Mapping[str, Any]) -> Iterator[Table]:
     """The largest shifts."""
+    from training.monitoring.shift_tests import side_text
+
     table = Table(
         *("group", "column", "test", "size", "p, adjusted", "ECGs", "was", "is", ""), box=None, padding=(0, 2, 0, 0)
     )
     told = [row for row in content["features"] if row["p_adjusted"] is not None]
     for row in sorted(told, key=lambda row: (not row["flag"], -row["effect"] / row["least_effect"]))[:MOST_SHOWN]:
         size, p_value = f"{row['effect']:.2f}", f"{row['p_adjusted']:.1e}"
-        sides = (_side(row["reference"]), _side(row["current"]))
+        sides = (side_text(row["reference"]), side_text(row["current"]))
         verdict = "FLAGGED" if row["flag"] else ""
         table.add_row(row["group"], row["name"], row["test"], size, p_value, str(row["n"]), *sides, verdict)
     yield table
@@ -152,13 +151,3 @@ def show_trial(found: "Trial") -> None:
         f"false alarms: {found.false_alarms} of {found.windows} windows ({found.false_alarms / found.windows:.1%}, "
         f"below {found.high:.1%} with 95 % confidence)"
     )
-
-
-def _side(summary: Any) -> str:
-    if isinstance(summary, float):
-        return f"{summary:.2f}"
-    if not summary:
-        return ""
-    if "median" in summary:
-        return f"{summary['median']:.3g}"
-    return ", ".join(f"{name} {share:.0%}" for name, share in summary.items())

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +10,7 @@ import typer
 from rich.table import Table
 
 from inference.artifact import find_models
-from interop.commands.console import FAILED, WRONG_USAGE, err, out, print_json, print_table
+from interop.commands.console import FAILED, WRONG_USAGE, err, out, print_json, print_table, require
 from interop.commands.released import By, Json, whoami
 from interop.settings import Settings
 
@@ -72,11 +71,7 @@ def tracking(settings: Settings) -> "Tracking":
 
 def require_ops() -> None:
     """Promotion needs what serving does not have; say what to do instead of failing on an import."""
-    if not all(find_spec(package) for package in NEEDED):
-        err.print(
-            "this needs the training libraries and MLflow: make test sets up .venv-dev, or pip install '.[train,ops]'"
-        )
-        raise typer.Exit(WRONG_USAGE)
+    require(NEEDED, "the training libraries and MLflow", "train,ops")
 
 
 def _waiver(names: list[str], by: str | None, reason: str, at: datetime) -> "Waiver | None":

@@ -3,14 +3,13 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from interop.commands.card_counts import tell_cards
-from interop.commands.console import FAILED, WRONG_USAGE, err, out
+from interop.commands.console import FAILED, WRONG_USAGE, err, out, require
 from interop.commands.promotion import require_ops, tracking
 from interop.settings import Settings
 
@@ -308,6 +307,4 @@ def _unusable_data() -> Iterator[None]:
 
 def _require_training() -> None:
     """The serving environment holds no training library; say what to do instead of failing on an import."""
-    if not all(find_spec(package) for package in NEEDED):
-        err.print("this needs the training libraries: make test sets up .venv-dev, or pip install '.[train]'")
-        raise typer.Exit(WRONG_USAGE)
+    require(NEEDED, "the training libraries", "train")

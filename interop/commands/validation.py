@@ -1,13 +1,12 @@
 """`dataset validate`."""
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import Progress
 
-from interop.commands.console import FAILED, WRONG_USAGE, err, out
+from interop.commands.console import FAILED, WRONG_USAGE, err, out, require
 
 if TYPE_CHECKING:  # training libraries are imported by the command, not by the console
     from training.validation.report import ValidationReport
@@ -28,9 +27,7 @@ def validate_dataset(
     as_json: Annotated[bool, typer.Option("--json", help="for a program to read")] = False,
 ) -> None:
     """Check whether a data set is fit to train on; exit 1, with the reason, where it is not."""
-    if not all(find_spec(package) for package in ("great_expectations", "torch", "h5py")):
-        err.print("this needs the training libraries: make test sets up .venv-dev, or pip install '.[train]'")
-        raise typer.Exit(WRONG_USAGE)
+    require(("great_expectations", "torch", "h5py"), "the training libraries", "train")
     from training.validation.rendering import write_report
     from training.validation.report import Blocked, require_valid
 

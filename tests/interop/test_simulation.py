@@ -9,9 +9,10 @@ import pytest
 from inference.errors import ConfigurationError
 from inference.recording import Recording
 from interop.client import Answer
-from interop.simulation import EXAMPLES, SENDERS, Planned, Tally, held_out, planned, play
+from interop.demo import EXAMPLES
+from interop.simulation import Planned, Tally, held_out, planned, play
 from training.datasets.entry import Entry
-from training.shifts import DEVICE, SHIFTS
+from training.shifts import DEVICE, SENDERS, SHIFTS
 
 
 class Hands:

@@ -79,6 +79,11 @@ def at_best_rate(folder: Path, read: Callable[[IndexedDataSet], Sequence[Entry]]
     return tuple({e.recording_id: e for rate in Rate for e in read(at_rate(folder, rate))}.values())
 
 
+def unseen(folder: Path) -> tuple[Entry, ...]:
+    """What no model is trained on, at the best rate: the validation fold, and the test fold without its labels."""
+    return at_best_rate(folder, lambda data: (*data.entries(Split.VAL), *data.sealed_entries()))
+
+
 def _scan_rate(folder: Path, rate: Rate) -> Index:
     rows = (row for row in _sorted_rows(folder) if _header(folder, row, rate).is_file())
     return Index(tuple(_entry(folder, row, rate) for row in rows))

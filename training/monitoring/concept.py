@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from inference.labels import Superclass
-from training.monitoring.columns import NO, YES, Family
-from training.monitoring.shift_tests import LEAST_VARIATION, MIN_ECGS, ShiftTest, homogeneity, shares
+from training.monitoring.columns import NO, YES, Column, Family
+from training.monitoring.shift_tests import LEAST_VARIATION, MIN_ECGS, ShiftTest, compare_values
 from training.monitoring.truth import Truth
 
 SPIEGELHALTER = "Spiegelhalter"
@@ -45,24 +45,8 @@ def spiegelhalter(labels: NDArray[np.float64], probabilities: NDArray[np.float64
 
 
 def _agreement(superclass: Superclass, right: NDArray[np.bool_], then: tuple[int, int], against: str) -> ShiftTest:
-    now = _words(int(right.sum()), len(right))
-    reference = _words(*then)
-    few = min(len(now), len(reference)) < MIN_ECGS
-    test, statistic, p_value, effect = ("chi-squared", None, None, None) if few else homogeneity(now, reference)
-    return ShiftTest(
-        name=f"agreement {superclass.value}",
-        family=Family.CONCEPT,
-        test=test,
-        statistic=statistic,
-        p_value=p_value,
-        effect=effect,
-        least=LEAST_VARIATION,
-        n=len(now),
-        n_reference=len(reference),
-        against=against,
-        reference=shares(reference),
-        current=shares(now),
-    )
+    column = Column(f"agreement {superclass.value}", Family.CONCEPT, numeric=False)
+    return compare_values(column, _words(int(right.sum()), len(right)), _words(*then), against)
 
 
 def _calibration(superclass: Superclass, labels: NDArray[np.float64], probabilities: NDArray[np.float64]) -> ShiftTest:

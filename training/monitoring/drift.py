@@ -9,7 +9,7 @@ Left out are silent analyses, and ECGs of archives, which are no traffic. Output
 are not compared.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from training.monitoring.concept import SPIEGELHALTER, concept_tests
 from training.monitoring.drift_page import Sides, drift_page
 from training.monitoring.observed import AnalysisSeen, Observed, Window
 from training.monitoring.outcome import Finding, Judgement, Outcome
-from training.monitoring.shift_tests import ALPHA, MIN_ECGS, Judged, compare, judge
+from training.monitoring.shift_tests import ALPHA, MIN_ECGS, Judged, compare, judge, side_text
 from training.monitoring.traffic import EARLIER_ECGS, WINDOW_ECGS, Traffic, traffic_of
 from training.monitoring.truth import Truth, gather
 from training.reference import Reference
@@ -157,20 +157,7 @@ def _known_before(judged: Judged) -> int:
 
 def _shift(judged: Judged) -> str:
     one = judged.tested
-    return f"{one.name} {_side(one.current)} (was {_side(one.reference)}; p = {judged.p_adjusted:.1e})"
-
-
-def _side(summary: Any) -> str:
-    if isinstance(summary, float):
-        return f"{summary:.2f}"
-    if "median" in summary:
-        return f"{summary['median']:.3g}"
-    return ", ".join(_parts(summary))
-
-
-def _parts(shares: Mapping[str, float]) -> Iterator[str]:
-    for name, share in shares.items():
-        yield f"{name} {share:.0%}"
+    return f"{one.name} {side_text(one.current)} (was {side_text(one.reference)}; p = {judged.p_adjusted:.1e})"
 
 
 def _by_effect(judged: Judged) -> float:

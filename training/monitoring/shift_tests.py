@@ -11,7 +11,7 @@ enough to matter.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,8 @@ LEAST_VARIATION = 0.1  # of shares
 OTHER = "other"
 
 KS, CHI_SQUARED, FISHER = "Kolmogorov-Smirnov", "chi-squared", "Fisher exact"
+
+Found = tuple[str, float | None, float, float]  # name of the test, statistic, p-value, effect
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,18 +65,14 @@ class Judged:
 
 def compare(column: Column, current: Sample, reference: Sample, against: str) -> ShiftTest:
     """Test one column. against: what the reference is."""
-    now, then = current.known(column.name), reference.known(column.name)
+    return compare_values(column, current.known(column.name), reference.known(column.name), against)
+
+
+def compare_values(column: Column, now: NDArray[Any], then: NDArray[Any], against: str) -> ShiftTest:
+    """The same of its values, all known."""
+    usual, find, summary, least = NUMBERS if column.numeric else WORDS
     few = min(len(now), len(then)) < MIN_ECGS
-    if column.numeric:
-        test, (statistic, p_value, effect), least = (
-            KS,
-            (None,) * 3 if few else kolmogorov_smirnov(now, then),
-            LEAST_DISTANCE,
-        )
-        summary: Callable[[NDArray[Any]], Any] = quartiles
-    else:
-        test, *found = (CHI_SQUARED, None, None, None) if few else homogeneity(now, then)
-        (statistic, p_value, effect), least, summary = found, LEAST_VARIATION, shares
+    test, statistic, p_value, effect = (usual, None, None, None) if few else find(now, then)
     return ShiftTest(
         name=column.name,
         family=column.family,
@@ -104,14 +102,14 @@ def _judged(test: ShiftTest, p_adjusted: float | None, alpha: float) -> Judged:
     return Judged(test, p_adjusted, p_adjusted < alpha and test.effect >= test.least)
 
 
-def kolmogorov_smirnov(now: NDArray[Any], then: NDArray[Any]) -> tuple[float, float, float]:
-    """Statistic, p-value and effect, which is the statistic."""
+def kolmogorov_smirnov(now: NDArray[Any], then: NDArray[Any]) -> Found:
+    """Its effect is its statistic."""
     found = stats.ks_2samp(then, now, method="asymp")
-    return float(found.statistic), float(found.pvalue), float(found.statistic)
+    return KS, float(found.statistic), float(found.pvalue), float(found.statistic)
 
 
-def homogeneity(now: NDArray[Any], then: NDArray[Any]) -> tuple[str, float | None, float, float]:
-    """Name of the test, statistic, p-value and effect. Where there is one category only nothing differs.
+def homogeneity(now: NDArray[Any], then: NDArray[Any]) -> Found:
+    """Where there is one category only nothing differs.
 
     Categories with too few are taken together as `other`. One that only one side has counts like any other."""
     table = _merged(_table(now, then))
@@ -166,3 +164,19 @@ def shares(values: NDArray[Any], most: int = 10) -> dict[str, float]:
     listed = {name: count / len(values) for name, count in counts.most_common(most)}
     rest = 1 - sum(listed.values()) if len(counts) > most else 0.0
     return listed | ({OTHER: rest} if rest else {})
+
+
+def side_text(summary: Any) -> str:
+    """One side of a test, in a few words."""
+    if isinstance(summary, float):
+        return f"{summary:.2f}"
+    if not summary:
+        return ""
+    if "median" in summary:
+        return f"{summary['median']:.3g}"
+    return ", ".join(f"{name} {share:.0%}" for name, share in summary.items())
+
+
+# The usual test, how it is made, what a reader is shown of either side, and the least effect.
+NUMBERS = (KS, kolmogorov_smirnov, quartiles, LEAST_DISTANCE)
+WORDS = (CHI_SQUARED, homogeneity, shares, LEAST_VARIATION)

@@ -26,23 +26,22 @@ from scipy.stats import binomtest
 
 from actions.analysis import Door, RequestContext
 from actions.analyze import Analyze
-from inference.errors import SenderError
 from inference.recording import Recording
 from training.datasets import ptbxl
 from training.datasets.entry import Entry, Split
 from training.datasets.preparing import Progress
+from training.just_recorded import just_recorded
 from training.monitoring.columns import Sample, sample_of
 from training.monitoring.drift import judge_sides, sides_of
 from training.monitoring.shift_tests import Judged
 from training.monitoring.traffic import WINDOW_ECGS
 from training.monitoring.truth import gather
 from training.reference import Analysed, Reference, as_seen
-from training.shifts import SHIFTS, Shift
+from training.shifts import SENDERS, SHIFTS, Shift
 
 WINDOWS = 300
 REPEATS = 20
 STEP = 10  # ECGs between two looks
-SENDERS = ("CART1|ER", "CART2|WARD", "MUSE|ECG")  # who sent the ECGs as they are
 EARLIER = 1000
 
 NOTHING = gather(())  # no over-reads
@@ -107,9 +106,9 @@ def analysed(
     """Those that the shift takes, with it, as the service would store them; what it refuses is left out."""
     rows: list[Analysed] = []
     for done, entry in enumerate(entries, start=1):
-        row = _row(replace(entry.read(), recorded_at=now), analyze, now, shift, len(rows))
-        if row is not None:
-            rows.append(row)
+        recording = just_recorded(entry, now)
+        if recording is not None and (shift is None or shift.takes(recording)):
+            rows.append(_row(recording, analyze, now, shift, SENDERS[len(rows) % len(SENDERS)]))
         if progress is not None:
             progress(done, len(entries))
     return rows
@@ -157,7 +156,7 @@ def run_trial(
     progress: Progress | None = None,
 ) -> Trial:
     """The whole, on PTB-XL in its official layout. Who is chosen by age is chosen of all folds."""
-    held_out = ptbxl.at_best_rate(folder, lambda data: (*data.entries(Split.VAL), *data.sealed_entries()))
+    held_out = ptbxl.unseen(folder)
     trained = ptbxl.at_best_rate(folder, lambda data: data.entries(Split.TRAIN))
     unchanged = columns(analysed(held_out, analyze, now, progress=progress))
     alarms, flagged = false_alarms(unchanged, reference, windows=windows)
@@ -187,16 +186,10 @@ def columns(rows: Sequence[Analysed]) -> Sample:
     return Sample({**sample.columns, "sampling rate": np.full(len(sample), "any", dtype=object)})
 
 
-def _row(recording: Recording, analyze: Analyze, now: datetime, shift: Shift | None, place: int) -> Analysed | None:
-    sender = SENDERS[place % len(SENDERS)]
+def _row(recording: Recording, analyze: Analyze, now: datetime, shift: Shift | None, sender: str) -> Analysed:
     if shift is not None:
-        if not shift.takes(recording):
-            return None
         recording, sender = shift.change(recording), shift.sender or sender
-    try:
-        analysis = analyze(recording, RequestContext(door=Door.MLLP, received_at=now, correlation_id="trial"))
-    except SenderError:
-        return None
+    analysis = analyze(recording, RequestContext(door=Door.MLLP, received_at=now, correlation_id="trial"))
     return replace(as_seen(analysis), sender=sender)
 
 

@@ -38,7 +38,7 @@ def made(p_value: float | None, effect: float | None = 0.5) -> ShiftTest:
 
 
 def test_the_distance_of_distributions_is_the_statistic_and_the_size() -> None:
-    statistic, p_value, effect = kolmogorov_smirnov(np.arange(100) + 25.0, np.arange(100.0))
+    _, statistic, p_value, effect = kolmogorov_smirnov(np.arange(100) + 25.0, np.arange(100.0))
     assert statistic == effect == pytest.approx(0.25)
     assert p_value == pytest.approx(stats.kstwobign.sf(0.25 * 50**0.5), rel=0.5)
 

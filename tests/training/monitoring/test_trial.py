@@ -17,7 +17,6 @@ from training.datasets.entry import Split
 from training.monitoring.columns import sample_of
 from training.monitoring.traffic import WINDOW_ECGS
 from training.monitoring.trial import (
-    SENDERS,
     STEP,
     Detected,
     analysed,
@@ -27,7 +26,7 @@ from training.monitoring.trial import (
     run_trial,
     upper_bound,
 )
-from training.shifts import SHIFTS, Shift
+from training.shifts import SENDERS, SHIFTS, Shift
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 ANALYZE = Analyze(
