@@ -18,6 +18,15 @@ LAST_UPDATED = "_lastUpdated"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IndexDefinitions:
+    """By what a version of the program makes rows. revision: grows from version to version that makes others; digest:
+    tells two apart that claim the same revision."""
+
+    revision: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IndexRow:
     """One searchable text of a document. name: the FHIR search parameter. Token: system + value. Reference: value
     `Type/id` (system None). String: normalised value, as it was written in `system`."""

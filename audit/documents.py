@@ -58,14 +58,15 @@ class SqlDocuments:
         if silent is None:
             raise VersionConflict(f"version {document.version - 1} is not the current one of this {document.type}")
         insert_all(self._connection, documents, [_row(document, silent)])
-        self.index_anew(document, () if document.deleted else index)
+        self.index_anew([(document, () if document.deleted else index)])
 
-    def index_anew(self, document: Document, index: Sequence[Row]) -> None:
-        """Exchange the rows that a document is found by."""
-        for table in _INDEXES:
-            old = (table.c.type == document.type, table.c.id == as_key(document.id))
-            self._connection.execute(delete(table).where(*old))
-        self._insert_rows([(document, index)])
+    def index_anew(self, new: Sequence[tuple[Document, Sequence[Row]]]) -> None:
+        """Exchange the rows that documents are found by."""
+        for type_ in sorted({document.type for document, _ in new}):
+            ids = [as_key(document.id) for document, _ in new if document.type == type_]
+            for table in _INDEXES:
+                self._connection.execute(delete(table).where(table.c.type == type_, table.c.id.in_(ids)))
+        self._insert_rows(new)
 
     def read(self, type: str, id: str, version: int | None = None) -> Document:
         """The current or the named version. Raises NotFound, Gone."""
@@ -84,7 +85,7 @@ class SqlDocuments:
     def search(self, search: Search) -> Page:
         """The documents that match. Raises SearchInvalid for an unusable cursor."""
         found = find(self._connection, search)
-        matches = self._current(search.type, found.ids)
+        matches = self.current(search.type, found.ids)
         return Page(
             documents=matches, total=found.total, next=found.next, included=self._included(search, found.ids, matches)
         )
@@ -162,8 +163,8 @@ class SqlDocuments:
         row = self._connection.execute(query).first()
         return None if row is None else _document(row)
 
-    def _current(self, type: str, ids: Sequence[str]) -> tuple[Document, ...]:
-        """In the order of the ids."""
+    def current(self, type: str, ids: Sequence[str]) -> tuple[Document, ...]:
+        """The current versions, in the order of the ids."""
         found = {row.id: _document(row) for row in self._rows(_current_of(type, ids))} if ids else {}
         return tuple(found[one] for one in ids if one in found)
 

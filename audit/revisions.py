@@ -23,6 +23,11 @@ def migrate(connection: Connection) -> None:
     command.upgrade(migration_config(connection), "head")
 
 
+def migrate_back(connection: Connection, revision: str) -> None:
+    """Undo the migrations that followed a revision, in the transaction of the connection."""
+    command.downgrade(migration_config(connection), revision)
+
+
 def migration_config(connection: Connection | None = None) -> Config:
     """Alembic's configuration, without a file: the migrations are found in the installed package."""
     config = Config()

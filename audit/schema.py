@@ -28,7 +28,11 @@ from audit.columns import AcknowledgementLetter, Compressed, Key, Payload, RowId
 from audit.records import ProcessingState
 
 # The newest migration; together they make just these tables.
-REVISION = "0008"
+REVISION = "0009"
+# Programs made for this schema, or for one between it and the newest, can work on the newest: nothing that they read or
+# write was taken away or given another meaning, nothing that they do not know is required. A migration that breaks that
+# raises it to its own.
+WORKS_WITH = "0009"
 
 WIDE = "wide = 1"
 UNRESOLVED = "resolved_at IS NULL"
@@ -115,8 +119,15 @@ document_ranges = Table(
     sqlite_with_rowid=False,
 )
 
-# Of which definitions the rows of the two tables above were made; one row.
-search_index = Table("search_index", metadata, Column("definitions", Text, primary_key=True))
+# Of which definitions the rows of the two tables above were made; one row. complete_at: what other versions of the
+# program have written since then has rows of their making.
+search_index = Table(
+    "search_index",
+    metadata,
+    Column("definitions", Text, primary_key=True),
+    Column("revision", Integer, nullable=False),
+    Column("complete_at", UtcDateTime, nullable=False),
+)
 
 claims = Table(
     "claims",
@@ -308,7 +319,12 @@ audit_heads = Table(
     Column("seq", RowId, nullable=False),
     Column("hash", Text, nullable=False),
     Column("written_at", UtcDateTime, nullable=False),
+    # Of the search definitions by which this process stores documents, NULL for one that stores none.
+    Column("index_revision", Integer),
 )
+
+# The oldest schema whose programs may work on this database beside the one that has migrated it; one row.
+compatibility = Table("compatibility", metadata, Column("oldest_schema", Text, primary_key=True))
 
 feature_cache = Table(
     "feature_cache",

@@ -1,16 +1,18 @@
 """The store: one database, opened once per process."""
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, event
 
 from audit import reindex, retention, trail
+from audit.criteria import IndexDefinitions
 from audit.engine import PAGE_BYTES, Engines, connect, sqlite_file
 from audit.failures import Contended, storage_errors
 from audit.features import SqlFeatures
@@ -21,8 +23,8 @@ from audit.records import ChainReport, FeatureRow, Reader, UnitOfWork
 from audit.reindex import RowsOf
 from audit.retention_records import Expired, RetentionLimits
 from audit.unit_of_work import SqlReader, transaction
-from audit.upgrade import require_current
-from inference.errors import EcgError, StorageUnavailable
+from audit.upgrade import require_usable
+from inference.errors import EcgError, InternalError, StorageUnavailable
 
 T = TypeVar("T")
 
@@ -47,11 +49,15 @@ class Checkpoint:
 class Store:
     """One database. Everything that writes is called by one thread, the readers' methods by any."""
 
-    def __init__(self, engines: Engines, chain_id: str, file: Path | None) -> None:
+    def __init__(
+        self, engines: Engines, chain_id: str, file: Path | None, definitions: IndexDefinitions | None = None
+    ) -> None:
         self._engines = engines
-        self._chain = trail.Chain(chain_id)
+        self._definitions = definitions
+        self._chain = trail.Chain(chain_id, definitions.revision if definitions else None)
         self._file = file
         self._leader = Leader(engines.writer)
+        event.listen(engines.writer, "connect", lambda *_: self._chain.reconnected())
 
     @contextmanager
     def unit_of_work(self) -> Iterator[UnitOfWork]:
@@ -115,7 +121,7 @@ class Store:
     def check(self) -> None:
         """Raises StorageUnavailable when the database cannot be read, ConfigurationError when it is not migrated."""
         with self._read_connection() as connection:
-            require_current(connection)
+            require_usable(connection)
 
     def write_heads(self, now: datetime) -> Mapping[str, tuple[int, str]]:
         """Note the head of this process's chain in `audit_heads`; gives chain id -> (seq, hash hex) for the log."""
@@ -151,23 +157,55 @@ class Store:
         with storage_errors():
             yield from retention.forget(self._engines.reader, self._engines.writer, limits)
 
-    def is_indexed_by(self, definitions: str) -> bool:
-        """Whether documents are found by rows of these definitions. Raises StorageUnavailable."""
+    def serves_index(self) -> bool:
+        """Whether documents are found by the rows there are. Raises StorageUnavailable."""
         with self._read_connection() as connection:
-            return reindex.indexed_by(connection) == definitions
+            return reindex.serves(reindex.index_state(connection), self._own_definitions())
 
-    def index_anew(self, definitions: str, rows_of: RowsOf) -> int:
-        """Make the rows of all documents by these definitions, some documents in each transaction; gives how many
-        transactions it took. Interrupted, it begins again the next time. Raises StorageUnavailable."""
-        place: tuple[str, str] | None = ("", "")
-        batches = 0
-        while place is not None:
-            with storage_errors(), self._engines.writer.begin() as connection:
-                place = reindex.reindex_after(connection, place, rows_of)
-                if place is None:
-                    reindex.note(connection, definitions)
-            batches += 1
-        return batches
+    def index_anew(self, now: datetime, rows_of: RowsOf) -> None:
+        """Make the rows of all documents stored until now by this program's definitions, some in each transaction.
+
+        Interrupted, it begins again the next time. Other processes may go on storing. Raises StorageUnavailable."""
+        self._index(now, rows_of)
+
+    def index_missed(self, now: datetime, types: Iterable[str], rows_of: RowsOf) -> bool:
+        """The same for documents of these types that other versions of the program have stored meanwhile; False where
+        there can be none. Raises StorageUnavailable."""
+        with self._read_connection() as connection:
+            since = reindex.missed_since(connection, self._own_definitions())
+        if since is None:
+            return False
+        self._index(now, rows_of, types, since)
+        return True
+
+    def _index(
+        self, now: datetime, rows_of: RowsOf, types: Iterable[str | None] = (None,), since: datetime | None = None
+    ) -> None:
+        for type_ in types:
+            work = partial(reindex.reindex_after, rows_of=rows_of, until=now, type=type_, since=since)
+            place: reindex.Place | None = ("", "")
+            while place is not None:
+                place = self._index_batch(work, place)
+        with storage_errors(), self._engines.writer.begin() as connection:
+            reindex.note(connection, self._own_definitions(), now)
+
+    def _index_batch(
+        self, work: Callable[[Connection, reindex.Place], reindex.Place | None], place: reindex.Place
+    ) -> reindex.Place | None:
+        """One transaction, again where it stood in another process's way."""
+        for attempt in range(CONTENDED_RETRIES + 1):
+            try:
+                with storage_errors(), self._engines.writer.begin() as connection:
+                    return work(connection, place)
+            except Contended:
+                if attempt == CONTENDED_RETRIES:
+                    raise
+        raise AssertionError("the last attempt returns or raises")
+
+    def _own_definitions(self) -> IndexDefinitions:
+        if self._definitions is None:
+            raise InternalError("this store was opened without definitions of its index")
+        return self._definitions
 
     def checkpoint(self) -> Checkpoint | None:
         """Move SQLite's write-ahead log into the database file; to be called every second, by any one thread. Called by
@@ -206,13 +244,14 @@ class Store:
             yield connection
 
 
-def open_store(url: str, *, chain_id: str) -> Store:
-    """Open a migrated database. chain_id: the name of this process's audit chain, never used before.
+def open_store(url: str, *, chain_id: str, definitions: IndexDefinitions | None = None) -> Store:
+    """Open a migrated database. chain_id: the name of this process's audit chain, never used before. definitions: by
+    which this process makes the rows that documents are found by; None where it stores no documents.
 
     Raises ConfigurationError for an unusable URL and for a database that is not migrated (see `audit.upgrade`),
     StorageUnavailable when it cannot be reached.
     """
-    store = Store(connect(url), chain_id, sqlite_file(url))
+    store = Store(connect(url), chain_id, sqlite_file(url), definitions)
     try:
         store.check()
     except EcgError:

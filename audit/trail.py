@@ -34,9 +34,17 @@ class BufferedTrail:
 class Chain:
     """This process's chain. Used by the writer thread only."""
 
-    def __init__(self, chain_id: str) -> None:
+    def __init__(self, chain_id: str, index_revision: int | None = None) -> None:
         self.chain_id = storable(chain_id)
+        self._index_revision = index_revision
         self._head: Head | None = None
+        self._connections = 0
+        self._head_of = 0
+
+    def reconnected(self) -> None:
+        """There is a new connection: behind it may be a database that was restored to an earlier moment, or a standby
+        that lacks the last commits, and the head is what is found there. Called by any thread."""
+        self._connections += 1
 
     def write(self, connection: Connection, entries: Sequence[AuditEntry]) -> Head:
         """Insert the entries as successors of the head; the new head counts once `advance` is told of the commit.
@@ -44,12 +52,12 @@ class Chain:
         Until then the head is unknown and would be read again: whether a failed commit took effect, only the database
         knows.
         """
-        head = self._head or _newest(connection, self.chain_id)
+        head = self._current(connection)
         self._head = None
         cleaned = [_cleaned(entry) for entry in entries]
         if head.seq == 0:
             cleaned.insert(0, first_entry(self.chain_id, _unnamed_heads(connection), cleaned[0]))
-            _announce(connection, self.chain_id, cleaned[0].recorded_at)
+            _announce(connection, self.chain_id, cleaned[0].recorded_at, self._index_revision)
         links: list[Link] = []
         for entry in cleaned:
             links.append(link(self.chain_id, head, entry))
@@ -61,9 +69,15 @@ class Chain:
         """The transaction that wrote up to `head` is committed."""
         self._head = head
 
+    def _current(self, connection: Connection) -> Head:
+        """The newest entry, as far as this database goes."""
+        if self._head_of != self._connections:
+            self._head, self._head_of = None, self._connections
+        return self._head or _newest(connection, self.chain_id)
+
     def note_head(self, connection: Connection, now: datetime) -> Head:
         """Write the head and the time to `audit_heads`, also where the head has not moved: a commit each time."""
-        head = self._head or _newest(connection, self.chain_id)
+        head = self._current(connection)
         if head.seq > 0:
             noted = update(audit_heads).where(audit_heads.c.chain_id == self.chain_id, audit_heads.c.seq <= head.seq)
             connection.execute(noted.values(seq=head.seq, hash=head.hash, written_at=now))
@@ -113,9 +127,9 @@ def _newest(connection: Connection, chain_id: str) -> Head:
     return Head() if row is None else Head(row.seq, row.hash)
 
 
-def _announce(connection: Connection, chain_id: str, now: datetime) -> None:
+def _announce(connection: Connection, chain_id: str, now: datetime, index_revision: int | None) -> None:
     """List the chain, so that chains are found without a walk through all entries."""
-    values = {"chain_id": chain_id, "seq": 0, "hash": GENESIS_HASH, "written_at": now}
+    values = {"chain_id": chain_id, "seq": 0, "hash": GENESIS_HASH, "written_at": now, "index_revision": index_revision}
     insert_if_absent(connection, audit_heads, values)
 
 

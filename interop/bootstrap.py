@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
@@ -19,13 +19,14 @@ from uuid6 import uuid7
 from actions.analysis import Mode
 from actions.analyze import Analyze
 from actions.policy import load_policy
+from audit.criteria import Row
 from audit.engine import sqlite_file
 from audit.lock import hold_lock
 from audit.log_file import LOG_BYTES
 from audit.notices import OF_CONCERN
-from audit.records import AuditEntry, AuditEvent, QueueState, Reader, UnitOfWork
+from audit.records import AuditEntry, AuditEvent, Document, QueueState, Reader, UnitOfWork
 from audit.store import Store, open_store
-from audit.upgrade import Upgrade, upgrade
+from audit.upgrade import Upgrade, downgrade, upgrade
 from inference.artifact import POINTER_FILE, find_model, find_models
 from inference.classifier import Classifier, load_classifier
 from inference.errors import ConfigurationError, EcgError, ServiceError
@@ -47,12 +48,13 @@ from interop.notifying import NoticeWorker, channels_of
 from interop.readiness import checks
 from interop.resources.devices import software_version
 from interop.resources.index import index_rows
-from interop.resources.search_parameters import DEFINITIONS_DIGEST
+from interop.resources.search_parameters import INDEX_DEFINITIONS, SEARCH_PARAMETERS
 from interop.serving import DRAIN_SECONDS, HttpServer, bind, give_way, settle_memory, tune_interpreter
 from interop.settings import Settings
 from interop.shadow import THREADS, Shadow, decide_alike
+from interop.telemetry import NO_TRACING, start_tracing
 from interop.warm_up import warm_up
-from interop.web import create_app
+from interop.web import create_app, installed_version
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +63,7 @@ HEADS_SECONDS = 60.0  # how much of the audit chain's end a cut could hide from 
 GAUGE_SECONDS = 5.0
 RESUME_SECONDS = 2.0  # how long after a start what was accepted before it waits
 PRUNE_SECONDS = 5.0  # the feature cache may be over its limit for so long
+INDEX_SECONDS = 60.0  # how long a document that an older version stored is not found by what only this one searches by
 PRUNE_ROWS = 64  # deleted in one transaction, about 1 ms
 
 
@@ -131,6 +134,13 @@ def migrate(settings: Settings) -> Upgrade:
         return done
 
 
+def migrate_back(settings: Settings, revision: str) -> Upgrade:
+    """Bring the database to the schema of an older version. Raises ConfigurationError."""
+    url = settings.database_url.get_secret_value()
+    with _held(url):
+        return downgrade(url, revision)
+
+
 @contextmanager
 def serving_store(settings: Settings) -> Iterator[Store]:
     """The store of the serving process: alone on an SQLite file, which is brought to the current schema first.
@@ -144,17 +154,23 @@ def serving_store(settings: Settings) -> Iterator[Store]:
         with _opened(url) as store:
             if sqlite_file(url):
                 _index(store)
-            elif not store.is_indexed_by(DEFINITIONS_DIGEST):
-                raise ConfigurationError("the search index is that of another version: run `ecg-interop db upgrade`")
+            elif not store.serves_index():
+                raise ConfigurationError("the search index is that of an older version: run `ecg-interop db upgrade`")
             store.reserve_log()
             yield store
 
 
 def _index(store: Store) -> None:
     """Have documents found by what this version searches by."""
-    if not store.is_indexed_by(DEFINITIONS_DIGEST):
+    if not store.serves_index():
         log.info("making the search index")
-        store.index_anew(DEFINITIONS_DIGEST, lambda document: index_rows(orjson.loads(document.content)))
+        store.index_anew(now(), _rows_of)
+    else:
+        store.index_missed(now(), SEARCH_PARAMETERS, _rows_of)
+
+
+def _rows_of(document: Document) -> Sequence[Row]:
+    return index_rows(orjson.loads(document.content))
 
 
 @contextmanager
@@ -172,7 +188,7 @@ def existing_store(settings: Settings) -> Iterator[Store]:
 
 @contextmanager
 def _opened(url: str) -> Iterator[Store]:
-    store = open_store(url, chain_id=str(new_id()))
+    store = open_store(url, chain_id=str(new_id()), definitions=INDEX_DEFINITIONS)
     try:
         yield store
     finally:
@@ -289,6 +305,7 @@ async def _intake(
 
     lane, writer, readers = Lane(settings.queue_limit), Writer(store), Readers(read)
     metrics = Metrics()
+    tracing = start_tracing(installed_version()) if settings.tracing else NO_TRACING
     cache = MemoryAndTable(
         served=champion.serving,
         find=store.known_features if settings.feature_cache_rows else None,
@@ -312,12 +329,13 @@ async def _intake(
         may_speak=lambda: may_speak(settings, champion.model),
         card=lambda: champion.serving().card,
         shadow=beside.offer if beside else no_shadow,
+        tracing=tracing,
     )
     try:
         async with beside.running(intake.write) if beside else nullcontext():
             yield intake
     finally:
-        for part in (lane, cache, readers, writer):
+        for part in (lane, cache, readers, writer, tracing):
             await asyncio.to_thread(part.close)
         await asyncio.to_thread(store.checkpoint)
 
@@ -424,7 +442,14 @@ def _periodic(
         while pruned == PRUNE_ROWS:
             pruned = await intake.write(lambda uow: uow.features.prune(newest, PRUNE_ROWS))
 
+    async def index() -> None:
+        loop = asyncio.get_running_loop()
+        if await loop.run_in_executor(behind, store.leads):
+            await loop.run_in_executor(behind, lambda: store.index_missed(now(), SEARCH_PARAMETERS, _rows_of))
+
+    beside_others = sqlite_file(settings.database_url.get_secret_value()) is None
     return (
+        *([_repeat(INDEX_SECONDS, index)] if beside_others else ()),
         _repeat(CHECKPOINT_SECONDS, partial(move_log, store, intake.writer, behind)),
         _repeat(HEADS_SECONDS, heads),
         _repeat(GAUGE_SECONDS, gauges),

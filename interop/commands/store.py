@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -12,8 +12,12 @@ from rich.table import Table
 from audit.records import QueueState
 from inference.errors import Gone, InvalidContent
 from interop.commands.console import FAILED, err, out, print_json, print_table
+from interop.commands.copies import COMMANDS as COPIES
 from interop.commands.governance import COMMANDS, gone
 from interop.settings import Settings
+
+if TYPE_CHECKING:
+    from audit.upgrade import Upgrade
 
 Json = Annotated[bool, typer.Option("--json", help="for a program to read")]
 
@@ -21,7 +25,7 @@ Json = Annotated[bool, typer.Option("--json", help="for a program to read")]
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     groups: tuple[tuple[str, str, dict[str, Callable[..., None]]], ...] = (
-        ("db", "The database.", {"upgrade": db_upgrade}),
+        ("db", "The database.", {"upgrade": db_upgrade, "downgrade": db_downgrade, **COPIES}),
         ("audit", "The audit trail.", {"verify": audit_verify, **COMMANDS}),
         ("inbox", "What was received.", {"list": inbox_list, "show": inbox_show}),
         ("outbox", "What is to be sent.", {"list": outbox_list, "retry": outbox_retry}),
@@ -37,7 +41,24 @@ def db_upgrade() -> None:
     """Bring the database to this version's schema; an SQLite file is copied first."""
     from interop.bootstrap import migrate
 
-    done = migrate(Settings())
+    _tell(migrate(Settings()))
+
+
+def db_downgrade(
+    revision: Annotated[
+        str, typer.Argument(help="the schema that the older version needs; it names it when it refuses")
+    ],
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+) -> None:
+    """Migrate back, for an older version that cannot work on this schema; what only later ones know is deleted."""
+    from interop.bootstrap import migrate_back
+
+    if not yes:
+        typer.confirm(f"go back to schema {revision}, without a running service and with a backup at hand?", abort=True)
+    _tell(migrate_back(Settings(), revision))
+
+
+def _tell(done: "Upgrade") -> None:
     out.print(f"schema {done.before or 'none'} -> {done.after}" + (f", copy in {done.copy}" if done.copy else ""))
 
 
@@ -45,7 +66,9 @@ def audit_verify(
     head: Annotated[
         Path | None,
         typer.Option(
-            exists=True, dir_okay=False, help="heads kept outside the database: a JSON file {chain id: [seq, hash]}"
+            exists=True,
+            dir_okay=False,
+            help="heads kept outside the database: a JSON file {chain id: [seq, hash]}, or the service's log",
         ),
     ] = None,
     save: Annotated[
@@ -76,10 +99,22 @@ def audit_verify(
 
 
 def _heads(file: Path) -> dict[str, tuple[int, str]]:
+    """Those of a file that `--save` wrote, or the last of each chain in a log, whose lines `audit heads` have them."""
+    text = file.read_text(errors="replace")
     try:
-        return {chain: (int(seq), str(digest)) for chain, (seq, digest) in json.loads(file.read_text()).items()}
+        logged = [line for line in map(_logged, text.splitlines()) if line]
+        heads = {chain: head for found in logged for chain, head in found.items()} or json.loads(text)
+        return {chain: (int(seq), str(digest)) for chain, (seq, digest) in heads.items()}
     except (ValueError, TypeError, AttributeError) as error:
-        raise InvalidContent(f"{file} is no file of heads: {{chain id: [seq, hash]}}") from error
+        raise InvalidContent(f"{file} holds no heads: {{chain id: [seq, hash]}}, or lines `audit heads`") from error
+
+
+def _logged(line: str) -> dict[str, tuple[int, str]]:
+    """The heads that a line of the log tells of. What a log collector puts before the object is passed over."""
+    if '"audit heads"' not in line:
+        return {}
+    found = json.loads(line[line.index("{") :])
+    return dict(found["heads"]) if found.get("message") == "audit heads" else {}
 
 
 def inbox_list(limit: Annotated[int, typer.Option(min=1)] = 20, as_json: Json = False) -> None:

@@ -14,7 +14,10 @@ from typing import Any
 
 import orjson
 
-# To be raised when `interop.resources.index` makes other rows of the same definitions.
+from audit.criteria import IndexDefinitions
+
+# To be raised with every change of the definitions, and when `interop.resources.index` makes other rows of them. Rows
+# of a later revision must also serve searches of the one before: in a rolling update both find documents by them.
 INDEX_REVISION = 2
 
 
@@ -55,10 +58,11 @@ class SearchParameter:
     system: str | None = None
 
 
-def _load() -> tuple[Mapping[str, Mapping[str, SearchParameter]], str]:
+def _load() -> tuple[Mapping[str, Mapping[str, SearchParameter]], IndexDefinitions]:
     content = resources.files(__package__).joinpath("search_parameters.json").read_bytes()
     digest = hashlib.sha256(content + str(INDEX_REVISION).encode()).hexdigest()
-    return {type_: _of_type(found) for type_, found in orjson.loads(content).items()}, digest
+    made = IndexDefinitions(revision=INDEX_REVISION, digest=digest)
+    return {type_: _of_type(found) for type_, found in orjson.loads(content).items()}, made
 
 
 def _of_type(found: Mapping[str, Mapping[str, Any]]) -> Mapping[str, SearchParameter]:
@@ -77,5 +81,5 @@ def _of_type(found: Mapping[str, Mapping[str, Any]]) -> Mapping[str, SearchParam
     }
 
 
-SEARCH_PARAMETERS, DEFINITIONS_DIGEST = _load()
+SEARCH_PARAMETERS, INDEX_DEFINITIONS = _load()
 """Type -> name -> parameter; and what tells whether stored rows were made of just these."""

@@ -142,7 +142,8 @@ def test_the_check_notices_a_database_of_another_version(url: str) -> None:
     upgrade(url)
     store = open_store(url, chain_id="chain-a")
     store.check()
-    run_statements(url, "UPDATE alembic_version SET version_num = '9999'")
+    later = "UPDATE alembic_version SET version_num = '9999'", "UPDATE compatibility SET oldest_schema = '9999'"
+    run_statements(url, *later)
     with pytest.raises(ConfigurationError, match="9999"):
         store.check()
     store.close()

@@ -145,6 +145,24 @@ def test_a_second_writer_of_the_same_chain_costs_one_refused_commit_and_no_entry
     other.close()
 
 
+def test_a_chain_goes_on_from_what_a_restored_database_holds(emptied_postgresql: str) -> None:
+    """The process lives on while its database is replaced by an older copy, or by a standby that lacks the last commits.
+    The next entry follows the newest one there is, whatever the process remembers."""
+    store = open_store(emptied_postgresql, chain_id="chain-a")
+    fill(store, 4)
+    restored = (
+        "DELETE FROM audit_entries WHERE seq > 3",
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()",
+    )
+    run_statements(emptied_postgresql, *restored)
+    store.write_heads(NOW)
+    fill(store, 1)
+    assert problems(store) == []
+    assert store.export_heads()["chain-a"][0] == 4
+    store.close()
+
+
 def test_noted_heads_only_move_forward(store: Store, migrated_url: str) -> None:
     fill(store, 1)
     old = open_store(migrated_url, chain_id="chain-a")

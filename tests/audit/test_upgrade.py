@@ -3,7 +3,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +20,9 @@ from audit.engine import connect_for_migration
 from audit.packed import WithSeries, decompressed
 from audit.records import AcknowledgementState, ProcessingState
 from audit.revisions import migrate, migration_config
-from audit.schema import REVISION, metadata
+from audit.schema import REVISION, WORKS_WITH, metadata
 from audit.store import open_store
-from audit.upgrade import Upgrade, is_current, upgrade
+from audit.upgrade import Upgrade, downgrade, upgrade
 from inference.errors import ConfigurationError, InternalError, StorageUnavailable
 from tests.audit.conftest import run_statements
 from tests.audit.values import NOW, analysis, document, entry, features, message, received, shadow
@@ -36,9 +36,9 @@ def connected(url: str) -> Iterator[Connection]:
     engine.dispose()
 
 
-def downgrade(url: str, revision: str = "base") -> None:
+def downgrade_to_nothing(url: str) -> None:
     with connected(url) as connection:
-        command.downgrade(migration_config(connection), revision)
+        command.downgrade(migration_config(connection), "base")
 
 
 def fill(url: str) -> None:
@@ -92,15 +92,13 @@ def test_constraints_are_named_as_the_schema_names_them(url: str) -> None:
 def test_an_empty_database_is_upgraded_once(url: str) -> None:
     assert upgrade(url) == Upgrade(None, REVISION, None)
     assert upgrade(url) == Upgrade(REVISION, REVISION, None)
-    engine = connect_for_migration(url)
-    assert is_current(engine)
-    engine.dispose()
+    open_store(url, chain_id="chain-a").close()
 
 
 def test_down_to_nothing_and_up_again(url: str) -> None:
     upgrade(url)
     fill(url)
-    downgrade(url)
+    downgrade_to_nothing(url)
     with connected(url) as connection:
         assert inspect(connection).get_table_names() == ["alembic_version"]
     upgrade(url)
@@ -117,10 +115,10 @@ def test_the_feature_cache_comes_and_goes_with_its_migration_and_takes_nothing_e
         gone = set(metadata.tables) - set(inspect(connection).get_table_names())
         assert gone == {
             "feature_cache", "document_ranges", "search_index", "overreads", "cards", "card_findings", "card_feedback",
-            "monitoring_reports", "alerts", "alert_notices", "shadow_results",
+            "monitoring_reports", "alerts", "alert_notices", "shadow_results", "compatibility",
         }  # fmt: skip
         assert connection.execute(text("SELECT count(*) FROM analyses")).scalar_one() == 1
-    with pytest.raises(ConfigurationError, match="at schema 0001, this version needs 0008"):
+    with pytest.raises(ConfigurationError, match="at schema 0001, this version needs 0009"):
         open_store(url, chain_id="chain-b")
     done = upgrade(url)
     assert (done.before, done.after, done.copy is None) == ("0001", REVISION, url.startswith("postgresql"))
@@ -202,14 +200,101 @@ def test_an_upgrade_of_a_database_in_use_leaves_what_is_in_it(url: str) -> None:
     store.close()
 
 
-def test_a_database_of_a_later_version_is_refused(url: str) -> None:
+def migrated_by_a_later_version(url: str, works_with: str) -> None:
     upgrade(url)
-    run_statements(url, "UPDATE alembic_version SET version_num = '9999'")
+    run_statements(
+        url,
+        "UPDATE alembic_version SET version_num = '9999'",
+        f"UPDATE compatibility SET oldest_schema = '{works_with}'",
+    )
+
+
+def test_a_database_of_a_later_version_is_refused_unless_it_says_otherwise(url: str) -> None:
+    migrated_by_a_later_version(url, works_with="9998")
+    with pytest.raises(ConfigurationError, match=f"at schema 9999, on which this version \\({REVISION}\\) cannot work"):
+        open_store(url, chain_id="chain-a")
     with pytest.raises(ConfigurationError, match="9999"):
         upgrade(url)
-    engine = connect_for_migration(url)
-    assert not is_current(engine)
-    engine.dispose()
+
+
+def test_a_later_version_that_says_so_leaves_the_database_to_this_one_as_well(url: str) -> None:
+    migrated_by_a_later_version(url, works_with=REVISION)
+    assert upgrade(url) == Upgrade("9999", "9999", None)
+    fill(url)
+    store = open_store(url, chain_id="chain-b")
+    assert store.verify().problems == ()
+    store.close()
+
+
+def test_a_database_without_a_word_about_older_versions_is_refused(url: str) -> None:
+    migrated_by_a_later_version(url, works_with=REVISION)
+    run_statements(url, "DELETE FROM compatibility")
+    with pytest.raises(ConfigurationError, match="9999"):
+        open_store(url, chain_id="chain-a")
+
+
+def test_every_migration_notes_with_which_versions_it_works(url: str) -> None:
+    def noted() -> str:
+        with connected(url) as connection:
+            return str(connection.execute(text("SELECT oldest_schema FROM compatibility")).scalar_one())
+
+    upgrade(url)
+    assert noted() == WORKS_WITH
+    downgrade(url, "0008")
+    upgrade(url)
+    assert noted() == WORKS_WITH
+
+
+def test_a_version_works_on_the_newest_schema_if_it_is_said_to(url: str) -> None:
+    """Nothing that a program of WORKS_WITH reads or writes is gone, and nothing new is required of it."""
+    upgrade(url)
+    newest = _columns(url)
+    downgrade(url, WORKS_WITH)
+    for table, columns in _columns(url).items():
+        for name, column in columns.items():
+            assert newest[table][name] == column, f"{table}.{name}"
+        for name in set(newest[table]) - set(columns):
+            assert newest[table][name].may_be_left_out, f"{table}.{name}"
+
+
+@dataclass(frozen=True)
+class _Column:
+    type: str
+    may_be_left_out: bool
+
+
+def _columns(url: str) -> dict[str, dict[str, _Column]]:
+    with connected(url) as connection:
+        found = inspect(connection)
+        return {
+            table: {
+                column["name"]: _Column(str(column["type"]), column["nullable"] or column["default"] is not None)
+                for column in found.get_columns(table)
+            }
+            for table in found.get_table_names()
+        }
+
+
+def test_an_operator_goes_back_by_known_migrations_only(url: str) -> None:
+    upgrade(url)
+    for revision in ("0000", "9999", "base"):
+        with pytest.raises(ConfigurationError, match=revision):
+            downgrade(url, revision)
+    assert downgrade(url, REVISION) == Upgrade(REVISION, REVISION, None)
+    run_statements(url, "UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(ConfigurationError, match="at schema 9999, which this version does not know"):
+        downgrade(url, "0008")
+
+
+def test_going_back_keeps_a_copy_of_an_sqlite_file(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'ecg.sqlite'}"
+    upgrade(url)
+    fill(url)
+    done = downgrade(url, "0007")
+    assert done == Upgrade(REVISION, "0007", tmp_path / f"ecg.sqlite.before-migration-from-{REVISION}")
+    assert done.copy is not None
+    with closing(sqlite3.connect(done.copy)) as copy:
+        assert copy.execute("SELECT count(*) FROM shadow_results").fetchone() == (1,)
 
 
 def test_a_current_database_is_opened_without_loading_alembic(tmp_path: Path) -> None:
@@ -240,7 +325,7 @@ def test_an_existing_sqlite_file_is_copied_with_what_is_in_its_log(tmp_path: Pat
         connection.execute("INSERT INTO old VALUES ('kept')")
         connection.commit()
         done = upgrade(f"sqlite:///{file}")
-    assert done.copy == tmp_path / "ecg.sqlite.before-upgrade-from-none"
+    assert done.copy == tmp_path / "ecg.sqlite.before-migration-from-none"
     assert done.copy.stat().st_mode & 0o077 == 0
     with closing(sqlite3.connect(done.copy)) as copy:
         assert copy.execute("SELECT value FROM old").fetchall() == [("kept",)]
@@ -250,7 +335,7 @@ def test_an_existing_sqlite_file_is_copied_with_what_is_in_its_log(tmp_path: Pat
 def test_no_migration_without_a_copy(tmp_path: Path) -> None:
     file = tmp_path / "ecg.sqlite"
     run_statements(f"sqlite:///{file}", "CREATE TABLE old (value TEXT)")
-    (tmp_path / "ecg.sqlite.before-upgrade-from-none").mkdir()
+    (tmp_path / "ecg.sqlite.before-migration-from-none").mkdir()
     with pytest.raises(StorageUnavailable, match="could not be copied"):
         upgrade(f"sqlite:///{file}")
     with connected(f"sqlite:///{file}") as connection:

@@ -36,7 +36,7 @@ from interop.resources.documents import Indexed, indexed
 from interop.resources.ecg_document import render_ecg
 from interop.resources.findings import MEASUREMENTS, Measurement
 from interop.resources.identifiers import Identifier
-from interop.resources.search_parameters import DEFINITIONS_DIGEST
+from interop.resources.search_parameters import INDEX_DEFINITIONS
 from interop.resources.times import instant
 from tests.bench import messages
 from tests.bench.figures import Budget, Row, Table, quantile, times
@@ -209,10 +209,10 @@ def _packed(resource: Json, at: datetime) -> Indexed:
 
 def load(url: str, stock: Stock) -> float:
     """Store everything in a migrated database; gives documents per second."""
-    store = open_store(url, chain_id="bench")
+    store = open_store(url, chain_id="bench", definitions=INDEX_DEFINITIONS)
     documents, stored, began = stock.documents(), 0, perf_counter()
     try:
-        store.index_anew(DEFINITIONS_DIGEST, lambda _: ())  # nothing yet; else a service would do it, by the bodies
+        store.index_anew(datetime.now(UTC), lambda _: ())  # nothing yet; else a service would do it, by the bodies
         while batch := [(one.document, one.index) for one in islice(documents, TRANSACTION)]:
             with store.unit_of_work() as uow:
                 uow.documents.create_all(batch)

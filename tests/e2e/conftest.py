@@ -71,21 +71,26 @@ def environment(folder: Path, **settings: str) -> dict[str, str]:
 
 def command(*arguments: str, folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:
     """Run `ecg-interop` with settings by their field names."""
+    return command_of(ROOT, *arguments, folder=folder, **settings)
+
+
+def command_of(program: Path, *arguments: str, folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+    """The same of another version. program: the folder of its code."""
     return subprocess.run(
         [sys.executable, "-m", "interop.cli", *arguments],
-        cwd=ROOT, env=environment(folder, **settings), capture_output=True, text=True, timeout=90,
+        cwd=program, env=environment(folder, **settings), capture_output=True, text=True, timeout=90,
     )  # fmt: skip
 
 
 @contextmanager
-def running(folder: Path, **settings: str) -> Iterator[Service]:
-    """Start `ecg-interop serve` with settings by their field names; stop it at the end."""
+def running(folder: Path, program: Path = ROOT, /, **settings: str) -> Iterator[Service]:
+    """Start `ecg-interop serve` with settings by their field names; stop it at the end. program: folder of its code."""
     variables = environment(folder, **{"allow_candidate": "true", **settings})
     started = perf_counter()
     with (folder / "serve.log").open("a") as stderr:
         process = subprocess.Popen(
             [sys.executable, "-m", "interop.cli", "serve", "--http-port", "0", "--mllp-port", "0"],
-            stdout=subprocess.PIPE, stderr=stderr, text=True, cwd=ROOT, env=variables,
+            stdout=subprocess.PIPE, stderr=stderr, text=True, cwd=program, env=variables,
         )  # fmt: skip
     try:
         assert process.stdout is not None

@@ -7,7 +7,7 @@ import pytest
 
 from interop.fhir.parameters import INTERACTIONS
 from interop.resources import search_parameters
-from interop.resources.search_parameters import DEFINITIONS_DIGEST, SEARCH_PARAMETERS, Kind, SearchParameter
+from interop.resources.search_parameters import INDEX_DEFINITIONS, SEARCH_PARAMETERS, Kind, SearchParameter
 from interop.resources.validation import DEFINITIONS
 
 CASES = [
@@ -24,6 +24,9 @@ TYPES = {
     Kind.STRING: {"string", "markdown", "HumanName", "Address"},
     Kind.QUANTITY: {"Quantity", "SampledData"},
 }
+
+# Of search_parameters.json at INDEX_REVISION.
+RELEASED = "f8bc6e7d25df6d7cec613267d9e7850400277af568afa69df01708f60ed7d40b"
 
 
 def elements(type: str, path: str) -> Iterator[dict[str, Any]]:
@@ -83,10 +86,14 @@ def test_dates_and_quantities_are_ranges_and_nothing_else_is() -> None:
     assert {kind for kind in Kind if kind.ranges} == {Kind.DATE, Kind.QUANTITY}
 
 
-def test_the_digest_changes_with_the_definitions_and_with_how_rows_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_definitions_have_a_revision_of_their_own() -> None:
+    """During a rolling update the higher one's rows are kept. What fails here: raise INDEX_REVISION, then note it."""
     content = resources.files("interop.resources").joinpath("search_parameters.json").read_bytes()
-    revision = search_parameters.INDEX_REVISION
-    assert hashlib.sha256(content + str(revision).encode()).hexdigest() == DEFINITIONS_DIGEST
-    assert search_parameters._load()[1] == DEFINITIONS_DIGEST
-    monkeypatch.setattr(search_parameters, "INDEX_REVISION", revision + 1)
-    assert search_parameters._load()[1] != DEFINITIONS_DIGEST
+    assert (INDEX_DEFINITIONS.revision, hashlib.sha256(content).hexdigest()) == (2, RELEASED)
+
+
+def test_the_digest_changes_with_the_revision(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert search_parameters._load()[1] == INDEX_DEFINITIONS
+    monkeypatch.setattr(search_parameters, "INDEX_REVISION", INDEX_DEFINITIONS.revision + 1)
+    made = search_parameters._load()[1]
+    assert (made.revision, made.digest == INDEX_DEFINITIONS.digest) == (INDEX_DEFINITIONS.revision + 1, False)
