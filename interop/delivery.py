@@ -24,6 +24,7 @@ from interop.intake import Intake
 from interop.logs import correlation, new_correlation_id
 from interop.mllp.sender import Acknowledgement, Sender, Unanswered, Unreachable
 from interop.settings import Settings
+from interop.telemetry import Kind
 
 log = logging.getLogger(__name__)
 
@@ -137,7 +138,8 @@ class DeliveryWorker:
                 if not await self._may_send():
                     return
                 try:
-                    answer = await destination.sender.send(row.content, row.control_id)
+                    with self._intake.tracing.span("deliver", {"ecg.analysis_id": row.analysis_id}, kind=Kind.CLIENT):
+                        answer = await destination.sender.send(row.content, row.control_id)
                 except Unreachable as error:
                     await self._back_off(destination, error)
                     return

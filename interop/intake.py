@@ -17,6 +17,7 @@ from interop.lanes import Lane, Readers, Writer
 from interop.logs import carried
 from interop.metrics import Metrics
 from interop.ordering import PatientLine
+from interop.telemetry import NO_TRACING, Span, Tracing
 from interop.together import ClassifyTogether, Job, Together
 
 T = TypeVar("T")
@@ -41,7 +42,7 @@ class Intake:
     storage_seconds: how long the database may take before the sender is told to try again. classify_together: the model
     for several recordings in one run, None for one that takes them one by one. may_speak: whether what serves now may
     be live at all. card: of the model that serves now. shadow: to be told of each analysis once it is stored; the model
-    in shadow mode looks at it then.
+    in shadow mode looks at it then. tracing: where the parts of the way are told how long they took.
     """
 
     analyzer: Analyze
@@ -58,6 +59,7 @@ class Intake:
     may_speak: Callable[[], bool] = _always
     card: Callable[[], Mapping[str, Any] | None] = no_card
     shadow: Callable[[Analysis, Recording], None] = no_shadow
+    tracing: Tracing = NO_TRACING
 
     def context(self, door: Door, correlation_id: str, sender: str | None = None) -> RequestContext:
         """The context of one request, received now."""
@@ -68,12 +70,14 @@ class Intake:
 
     async def decode(self, work: Callable[[], T]) -> T:
         """Run heavy parsing in the lane, away from the event loop. Raises Overloaded, or what `work` raises."""
-        return await self.lane.run(carried(work))
+        with self.tracing.span("decode"):
+            return await self.lane.run(carried(work))
 
     async def analyze(self, recording: Recording, context: RequestContext) -> Analysis:
         """Classify and map. Raises Overloaded, ModelUnavailable."""
-        analysis = await self.lane.run(carried(lambda: self.analyzer(recording, context)))
-        self.metrics.analysed(analysis)
+        with self.tracing.span("analyze") as span:
+            analysis = await self.lane.run(carried(lambda: self.analyzer(recording, context)))
+            self._analysed(analysis, span)
         return analysis
 
     async def analyze_within(
@@ -90,8 +94,9 @@ class Intake:
         the model runs. digest: of the signal, where it is known. Raises Overloaded, ModelUnavailable, or what they
         raise."""
         job = Job(carried(read), context, carried(finish), meanwhile, digest)
-        outcome: tuple[Analysis, T] = await self.lane.run_together(self._together, job)
-        self.metrics.analysed(outcome[0])
+        with self.tracing.span("analyze") as span:
+            outcome: tuple[Analysis, T] = await self.lane.run_together(self._together, job)
+            self._analysed(outcome[0], span)
         return outcome
 
     async def write(self, job: Callable[[UnitOfWork], T]) -> T:
@@ -101,17 +106,27 @@ class Intake:
         that had not is dropped. Raises Overloaded, or what the job raises.
         """
         started = perf_counter()
-        result = await self._in_time(self.writer.write(carried(job)))
+        with self.tracing.span("store"):
+            result = await self._in_time(self.writer.write(carried(job)))
         self.metrics.wrote(perf_counter() - started)
         return result
 
     async def read(self, query: Callable[[Reader], T]) -> T:
         """Run a query in a reader thread. Raises StorageUnavailable, or what the query raises."""
-        return await self._in_time(self.readers.read(carried(query)))
+        with self.tracing.span("read"):
+            return await self._in_time(self.readers.read(carried(query)))
 
     def in_order(self, patient_key: str | None) -> AbstractAsyncContextManager[None]:
         """Hold the patient's place in the line: one item of a patient at a time, in order of arrival."""
         return self.line.hold(patient_key)
+
+    def _analysed(self, analysis: Analysis, span: Span) -> None:
+        self.metrics.analysed(analysis)
+        found = {"ecg.analysis_id": str(analysis.id), "ecg.door": analysis.door, "ecg.mode": analysis.mode}
+        if analysis.prediction is not None:
+            model = analysis.prediction.model
+            found |= {"ecg.model.name": model.name, "ecg.model.version": model.version}
+        span.set({**found, **{f"ecg.stage.{name}_seconds": seconds for name, seconds in analysis.timings.items()}})
 
     @property
     def _together(self) -> Together:

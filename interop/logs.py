@@ -28,6 +28,8 @@ T = TypeVar("T")
 
 NO_CORRELATION = "-"
 correlation: ContextVar[str] = ContextVar("correlation_id", default=NO_CORRELATION)
+# Of OpenTelemetry, in hexadecimal, where traces are sent.
+trace_id: ContextVar[str | None] = ContextVar("trace_id", default=None)
 
 # uvicorn.access and the HTTP clients print URLs at INFO, and a URL may name a patient.
 URL_LOGGERS = ("uvicorn.access", "httpx", "httpcore")
@@ -60,7 +62,8 @@ class JsonFormatter(logging.Formatter):
     """A record as one line of JSON. Fields given by `extra=` come along under their own names."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """time (UTC), level, logger, message, correlation_id, extra fields; `exception` without its text."""
+        """time (UTC), level, logger, message, correlation_id, extra fields; trace_id if there is one; `exception`
+        without its text."""
         line: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
@@ -68,6 +71,8 @@ class JsonFormatter(logging.Formatter):
             "message": record.getMessage(),
             "correlation_id": correlation.get(),
         }
+        if (trace := trace_id.get()) is not None:
+            line["trace_id"] = trace
         line |= {name: value for name, value in vars(record).items() if name not in STANDARD_ATTRIBUTES}
         if record.exc_info and record.exc_info[1] is not None:
             line["exception"] = [_described(error) for error in _chain(record.exc_info[1])]

@@ -154,6 +154,10 @@ class Settings(BaseSettings):
     mlflow_artifacts: Path = Field(
         Path("var/mlartifacts"), description="folder of MLflow's plots and models beside an SQLite store"
     )
+    tracing: bool = Field(
+        False,
+        description="send traces (OpenTelemetry); OTEL_EXPORTER_OTLP_ENDPOINT and its like say where and how many",
+    )
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="level of the JSON log")
 
     @field_validator("time_zone")

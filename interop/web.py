@@ -36,7 +36,7 @@ from interop.health import Health
 from interop.intake import Intake
 from interop.logs import correlation
 from interop.metrics import Metrics
-from interop.middleware import BodyLimit, CorrelationId, RequestMetrics, SafetyNet
+from interop.middleware import BodyLimit, CorrelationId, RequestMetrics, SafetyNet, Traced
 from interop.monitoring import page as monitoring_page
 from interop.monitoring import routes as monitoring_routes
 from interop.pages import model as model_page
@@ -142,6 +142,7 @@ def create_app(intake: Intake, settings: Settings, health: Health) -> FastAPI:
         },
         middleware=[
             Middleware(CorrelationId),
+            Middleware(Traced, tracing=intake.tracing),
             Middleware(RequestMetrics, metrics=intake.metrics),
             *_cors(settings),
             Middleware(GZipMiddleware, minimum_size=GZIP_FROM_BYTES, compresslevel=GZIP_LEVEL),

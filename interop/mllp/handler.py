@@ -51,8 +51,11 @@ from interop.passage import Passage
 from interop.record import Origin
 from interop.resources.identifiers import Identifier
 from interop.settings import ReusedId, Settings
+from interop.telemetry import Kind
 
 log = logging.getLogger(__name__)
+
+NAMED = frozenset({"ORU", "ADT"})  # message types that spans are named after
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,8 @@ class Handler:
 
     async def _guarded(self, item: Item, work: Callable[[], Awaitable[Reply]]) -> Reply:
         try:
-            return await work()
+            with self._intake.tracing.span(_named(item), {"ecg.door": Door.MLLP}, kind=Kind.SERVER):
+                return await work()
         except ServiceError as error:
             return self._unavailable(item, error)
         except Exception as error:
@@ -261,6 +265,12 @@ class Handler:
             return control_id(self._intake.ids())
 
         return acknowledge(item.readable_header, outcome, created_at=self._intake.clock(), new_id=new_id)
+
+
+def _named(item: Item) -> str:
+    """A message type of the standard; what a sender made up must not name a span."""
+    header = item.readable_header
+    return f"MLLP {header.code}" if header is not None and header.code in NAMED else "MLLP"
 
 
 def _header(content: bytes) -> Header | Malformed:
