@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import dagster as dg
+import kubernetes_validate
 import pytest
 from dagster._core.code_pointer import ModuleCodePointer
 from dagster._core.instance import InstanceRef
@@ -21,6 +22,7 @@ from sqlalchemy import create_engine, make_url, text
 
 from orchestration.ops import TEMPLATE
 from tests.audit.conftest import create_database
+from tests.deploy.manifests import KUBERNETES, insecure, run_labels
 from tests.orchestration.conftest import SIZES, Pipeline, write_slice
 
 CONFIG = TEMPLATE.with_name("kubernetes.yaml")
@@ -43,6 +45,7 @@ def configuration(server: str) -> dict[str, Any]:
 
 @contextmanager
 def instance_of(config: dict[str, Any], folder: Path) -> Iterator[dg.DagsterInstance]:
+    config["compute_logs"]["config"]["base_dir"] = str(folder / "compute-logs")  # shipped: a volume
     (folder / "dagster.yaml").write_text(json.dumps(config))  # JSON is YAML
     with dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(folder))) as instance:
         yield instance
@@ -101,6 +104,7 @@ def test_a_run_becomes_a_job_with_the_volumes_and_settings_that_the_file_names(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("ECG_OPS_IMAGE", IMAGE)
+    monkeypatch.setenv("DAGSTER_RUN_NAMESPACE", "ecg")
     address, jobs = api
     kubeconfig = tmp_path / "kubeconfig"
     kubeconfig.write_text(
@@ -130,4 +134,9 @@ def test_a_run_becomes_a_job_with_the_volumes_and_settings_that_the_file_names(
     assert {"mountPath": "/ecg", "name": "ecg"} in container["volumeMounts"]
     assert {"name": "ecg", "persistentVolumeClaim": {"claimName": "ecg-ops"}} in pod["volumes"]
     assert {"configMapRef": {"name": "ecg-ops"}} in container["envFrom"]
+    assert {"secretRef": {"name": "ecg-ops"}} in container["envFrom"]
+    kubernetes_validate.validate(job, KUBERNETES, strict=True)
+    assert insecure(pod) == []
+    assert pod["automountServiceAccountToken"] is False
+    assert job["spec"]["template"]["metadata"]["labels"].items() >= run_labels().items()
     assert run.run_id in " ".join(container["args"])
