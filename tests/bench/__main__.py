@@ -11,7 +11,7 @@ from inference.artifact import find_model
 from tests.bench import bundles, doors, forward, machine, parsing, search, streams
 from tests.bench.figures import Table
 from tests.bench.load import Clients
-from tests.bench.report import conditions, markdown, show, write
+from tests.bench.report import conditions, figures, markdown, show, write
 from tests.bench.sizes import DEFAULT, FULL, Sizes
 
 Section = Callable[[Clients, Sizes], Iterable[Table]]
@@ -45,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         tables.append(table)
     if options.markdown:
         write(options.markdown, markdown(lines, tables))
+    if options.json:
+        options.json.write_text(figures(lines, tables))
     return int(any(row.failures for table in tables for row in table.rows))
 
 
@@ -65,6 +67,7 @@ def _options(arguments: Sequence[str] | None) -> Namespace:
     parser.add_argument("--seconds", type=float, help="length of the sustained stream")
     parser.add_argument("--only", action="append", choices=list(SECTIONS), help="this section only; may be repeated")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="also write the tables to this document")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures for scripts/bench_trend.py")
     return parser.parse_args(arguments)
 
 

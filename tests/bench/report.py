@@ -1,5 +1,6 @@
 """The tables for a terminal and for a document."""
 
+import json
 import os
 import platform
 import re
@@ -58,10 +59,21 @@ def markdown(lines: Sequence[str], tables: Sequence[Table]) -> str:
     return "".join(parts)
 
 
-def write(file: Path, figures: str) -> None:
-    """Put the figures between the marks of a document, or make the file of them alone."""
-    text = file.read_text() if file.exists() else ""
-    file.write_text(_FIGURES.sub(lambda _: f"\n{figures}\n", text) if _FIGURES.search(text) else figures)
+def figures(lines: Sequence[str], tables: Sequence[Table]) -> str:
+    """All tables as JSON, for a comparison with an earlier run."""
+    rows = [
+        {"table": table.title, "what": row.what, "unit": row.unit, "failures": row.failures}
+        | {measure: getattr(row, measure) for measure in ("p50", "p99", "rate", "factor")}
+        for table in tables
+        for row in table.rows
+    ]
+    return json.dumps({"conditions": list(lines), "rows": rows}, indent=1) + "\n"
+
+
+def write(file: Path, text: str) -> None:
+    """Put the tables between the marks of a document, or make the file of them alone."""
+    before = file.read_text() if file.exists() else ""
+    file.write_text(_FIGURES.sub(lambda _: f"\n{text}\n", before) if _FIGURES.search(before) else text)
 
 
 def _headings(table: Table) -> tuple[str, ...]:
