@@ -75,7 +75,7 @@ QUERIES = [
 
 def test_every_metric_that_is_asked_for_exists() -> None:
     """A histogram by the names of its three series."""
-    series = {*COUNTERS, *GAUGES, *PROCESS} | {
+    series = {*COUNTERS, *GAUGES, *PROCESS, *_told_by_backups()} | {
         f"{name}_{of}" for name in HISTOGRAMS for of in ("bucket", "count", "sum")
     }
     recorded = {rule["record"] for rule in RECORDING}
@@ -84,6 +84,11 @@ def test_every_metric_that_is_asked_for_exists() -> None:
         without_values = re.sub(r'"[^"]*"', "", expression)
         assert set(re.findall(r"\b(?<!:)ecg_[a-z0-9_]+\b(?!:)", without_values)) <= series, expression
         assert set(re.findall(r"\b[a-z]+:[a-z0-9_]+:[a-z0-9_]+\b", without_values)) <= recorded, expression
+
+
+def _told_by_backups() -> set[str]:
+    """Metrics that `backup.sh` writes for node_exporter (tests/deploy/test_recovery.py looks at the file)."""
+    return set(re.findall(r"^# TYPE (ecg_\w+) gauge$", (ROOT / "deploy/backup/backup.sh").read_text(), re.MULTILINE))
 
 
 def test_every_label_that_is_asked_for_is_one_of_its_metric() -> None:

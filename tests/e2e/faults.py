@@ -7,7 +7,7 @@ import socket
 import subprocess
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from threading import Event, Thread
@@ -35,12 +35,7 @@ class Server:
 
     def crash(self) -> None:
         """Kill every process of it; the next start recovers from its log."""
-        processes = self._processes()
-        for process in processes:
-            with suppress(ProcessLookupError):  # a child sees at once that the postmaster is gone
-                os.kill(process, signal.SIGKILL)
-        while any(_runs(process) for process in processes):
-            sleep(0.01)
+        kill_processes(self._processes())
         # Its process id stays visible until init has looked after it, and would be taken for a running server.
         for left in (self._folder / "postmaster.pid", *self._folder.glob(".s.PGSQL.*")):
             left.unlink()
@@ -71,9 +66,22 @@ class Server:
 
     def _processes(self) -> list[int]:
         """The postmaster and its children, which begin sessions of their own."""
-        postmaster = int(self._server.get_pid() or 0)
-        children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text()
-        return [postmaster, *map(int, children.split())]
+        return with_children(int(self._server.get_pid() or 0))
+
+
+def with_children(postmaster: int) -> list[int]:
+    """A process and its children."""
+    children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text()
+    return [postmaster, *map(int, children.split())]
+
+
+def kill_processes(processes: Sequence[int]) -> None:
+    """SIGKILL, and wait until none of them runs."""
+    for process in processes:
+        with suppress(ProcessLookupError):  # a child sees at once that the postmaster is gone
+            os.kill(process, signal.SIGKILL)
+    while any(_runs(process) for process in processes):
+        sleep(0.01)
 
 
 def _runs(process: int) -> bool:
