@@ -19,7 +19,8 @@ def test_serving_an_unmigrated_postgresql_ends_with_1_and_names_the_remedy(tmp_p
 
 def test_a_database_of_a_later_version_is_left_alone(tmp_path: Path, own_database: str) -> None:
     upgrade(own_database)
-    run_statements(own_database, "UPDATE alembic_version SET version_num = '9999'")
+    later = "UPDATE alembic_version SET version_num = '9999'", "UPDATE compatibility SET oldest_schema = '9999'"
+    run_statements(own_database, *later)
     result = command("serve", "--http-port", "0", "--mllp-port", "0", folder=tmp_path, database_url=own_database)
     assert result.returncode == 1
     assert "9999" in result.stderr

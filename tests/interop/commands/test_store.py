@@ -20,6 +20,7 @@ from audit.records import (
     Received,
     UnitOfWork,
 )
+from audit.schema import REVISION
 from audit.store import open_store
 from audit.upgrade import upgrade
 from tests.fakes import NOW
@@ -107,9 +108,19 @@ def test_a_new_database_is_made_by_upgrade_and_a_current_one_is_left_alone(ran: 
 
 def test_a_database_of_a_later_version_is_not_touched(ran: Command, filled: Path) -> None:
     tamper(filled, "UPDATE alembic_version SET version_num = '9999'")
+    tamper(filled, "UPDATE compatibility SET oldest_schema = '9999'")
     failed = ran("db", "upgrade")
     assert failed.exit_code == 1
-    assert "later" in one_line(failed)
+    assert "at schema 9999, on which this version" in one_line(failed)
+
+
+def test_an_operator_goes_back_only_on_purpose(ran: Command, filled: Path) -> None:
+    assert ran("db", "downgrade", "0008").exit_code == 1  # nobody answers the question
+    done = ran("db", "downgrade", "0008", "--yes")
+    assert done.exit_code == 0
+    assert done.out.decode().startswith(f"schema {REVISION} -> 0008, copy in {filled}.before-migration-from-{REVISION}")
+    failed = ran("db", "downgrade", "0042", "--yes")
+    assert "no schema 0042 before 0008" in one_line(failed)
 
 
 @pytest.mark.parametrize(
