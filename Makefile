@@ -59,9 +59,9 @@ train: $(DEVELOPMENT) ## train a model on PTB-XL in DATA= (a folder in the offic
 ops: $(DEVELOPMENT) ## start the Dagster UI (3000) and the MLflow UI (5000); ECG_DATA= names the folder of data sets (DAGSTER_PORT=, MLFLOW_PORT=)
 	@.venv-dev/bin/python -m orchestration.ops --dagster-port $(DAGSTER_PORT) --mlflow-port $(MLFLOW_PORT)
 
-# Docker, podman or buildah, whichever is there. Only the first knows the format with a health check by itself.
+# Docker, podman or buildah, whichever is there. The other two leave the health check out unless told Docker's format.
 ENGINE ?= $(notdir $(firstword $(shell command -v docker podman buildah)))
-BUILD = $(ENGINE) $(if $(filter buildah,$(ENGINE)),bud,build) $(if $(filter docker,$(ENGINE)),,--format docker)
+BUILD = $(ENGINE) $(if $(filter buildah,$(ENGINE)),bud --layers,build) $(if $(filter docker,$(ENGINE)),,--format docker)
 TARGET ?= interop
 IMAGE ?= ecg-$(TARGET):$(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 

@@ -40,12 +40,7 @@ def backup(url: str, target: Path) -> Copy:
         raise InvalidContent(f"{target} is there already; a copy is never overwritten")
     part = target.with_name(f"{target.name}.part")
     try:
-        part.unlink(missing_ok=True)
-        part.touch(mode=0o600)
-        # In one step: page by page, each commit of the service would make it begin again.
-        with closing(sqlite3.connect(source)) as from_, closing(sqlite3.connect(part)) as into:
-            from_.backup(into)
-            into.execute("PRAGMA journal_mode = DELETE").close()  # one file, that may be moved
+        copy_file(source, part)
         revision = _sound(part)
         _sync(part)
         os.replace(part, target)
@@ -55,6 +50,17 @@ def backup(url: str, target: Path) -> Copy:
     finally:
         part.unlink(missing_ok=True)
     return Copy(target, target.stat().st_size, revision)
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """The database as SQLite sees it at a moment, what is still in its log included, in one file that may be moved, for
+    its owner's eyes only. What is there is replaced. Raises sqlite3.Error, OSError."""
+    target.unlink(missing_ok=True)
+    target.touch(mode=0o600)
+    # In one step: page by page, each commit of the service would make it begin again.
+    with closing(sqlite3.connect(source)) as from_, closing(sqlite3.connect(target)) as into:
+        from_.backup(into)
+        into.execute("PRAGMA journal_mode = DELETE").close()
 
 
 def restore(url: str, source: Path, now: datetime) -> Path | None:

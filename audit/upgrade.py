@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from sqlalchemy import (
     text,
 )
 
+from audit.backup import copy_file
 from audit.engine import connect_for_migration, sqlite_file
 from audit.failures import storage_errors
 from audit.schema import REVISION, WORKS_WITH, compatibility, metadata
@@ -160,13 +161,9 @@ def _wait_for_others(connection: Connection) -> None:
 
 
 def _copy(file: Path, revision: str | None) -> Path:
-    """A copy through SQLite itself, which includes what is still in the write-ahead log."""
     copy = file.with_name(f"{file.name}.before-migration-from-{revision or 'none'}")
     try:
-        copy.unlink(missing_ok=True)
-        copy.touch(mode=0o600)
-        with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(copy)) as target:
-            source.backup(target)
+        copy_file(file, copy)
     except (sqlite3.Error, OSError) as error:
         raise StorageUnavailable(f"the database could not be copied to {copy}: {type(error).__name__}") from None
     return copy
