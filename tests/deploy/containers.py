@@ -17,6 +17,7 @@ from typing import Any
 from uuid import uuid4
 
 from tests.deploy.images import call
+from tests.e2e.balancer import pass_on
 
 STOP_SECONDS = 40  # a drain takes 20 at most
 NAMESPACES = ("pid", "mount", "ipc", "uts")
@@ -173,23 +174,9 @@ def _accept(listener: socket.socket, socket_file: Path) -> None:
     with suppress(OSError):  # it was closed
         while True:
             client, _ = listener.accept()
-            conversations.append(Thread(target=_converse, args=(client, socket_file)))
+            server = socket.socket(socket.AF_UNIX)
+            server.connect(str(socket_file))
+            conversations.append(Thread(target=pass_on, args=(client, server)))
             conversations[-1].start()
     for conversation in conversations:
         conversation.join(STOP_SECONDS)
-
-
-def _converse(client: socket.socket, socket_file: Path) -> None:
-    with client, socket.socket(socket.AF_UNIX) as server:
-        server.connect(str(socket_file))
-        back = Thread(target=_copy, args=(server, client))
-        back.start()
-        _copy(client, server)
-        back.join(STOP_SECONDS)
-
-
-def _copy(source: socket.socket, target: socket.socket) -> None:
-    with suppress(OSError):
-        while data := source.recv(65536):
-            target.sendall(data)
-        target.shutdown(socket.SHUT_WR)

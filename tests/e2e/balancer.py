@@ -27,7 +27,7 @@ class Balancer:
                 client, _ = self._listener.accept()
                 backends = self.backends
                 backend = socket.create_connection(backends[next(self._turns) % len(backends)])
-                thread = threading.Thread(target=_pass_on, args=(client, backend))
+                thread = threading.Thread(target=pass_on, args=(client, backend))
                 thread.start()
                 self._connections.append((thread, client))
 
@@ -55,7 +55,7 @@ def balancing(*backends: Address) -> Iterator[Balancer]:
         thread.join()
 
 
-def _pass_on(client: socket.socket, backend: socket.socket) -> None:
+def pass_on(client: socket.socket, backend: socket.socket) -> None:
     """Both directions, until both have ended."""
     with client, backend:
         back = threading.Thread(target=_copy, args=(backend, client))
