@@ -178,6 +178,7 @@ def _farewell(ready: dict[str, Any], report: str) -> None:
         ("/fhir/metadata", "what the FHIR facade can do"),
         ("/cds-services", "the CDS Hooks services"),
         ("/fhir/DiagnosticReport?_count=5", "the newest reports"),
+        ("/monitoring", "what live results say of the model"),
         ("/metrics", "for Prometheus"),
     ):
         out.print(f"  {ready['http']}{path:<34} {what}")
