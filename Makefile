@@ -23,7 +23,7 @@ run: $(SERVING) ## start the service, send one ECG by FHIR and one by MLLP, keep
 test: $(DEVELOPMENT) ## set up everything and run the tests (10 minutes)
 	.venv-dev/bin/python -m pytest -n 2 --dist loadfile -m "not slow" $(ARGS)
 
-prove: $(DEVELOPMENT) ## the slow tests: whole pipelines, services that are killed, alerts, Prometheus (8 minutes)
+prove: $(DEVELOPMENT) ## the slow tests: pipelines, services that are killed, images, recovery, the tutorials (20 minutes)
 	.venv-dev/bin/python -m pytest -n 2 --dist loadfile -m slow $(ARGS)
 
 coverage: $(DEVELOPMENT) ## make test with coverage of lines and branches; fails under the limit in pyproject.toml (15 minutes)

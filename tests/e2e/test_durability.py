@@ -18,6 +18,8 @@ from tests.e2e.faults import Server, SmallDisk, free_port, receiving, server, sm
 from tests.e2e.inspection import Findings, Inspection
 from tests.e2e.traffic import Kind, Ledger, Templates, connected, example_recordings, send_fhir, send_mllp
 
+pytestmark = pytest.mark.slow
+
 KILLS = 2
 RECOVERY_SECONDS = 15.0
 # More than the readiness check wants to have free (256 MB).

@@ -26,6 +26,8 @@ from training.datasets.wfdb_file import wfdb_file
 from training.feature_store import FeatureStore
 
 # By itself each start takes the faster weights, and what other weights calculated is never used.
+pytestmark = pytest.mark.slow
+
 ONE_MODEL = {"precision": "fp32"}
 CALCULATED = ("features", "prepare", "classify")
 

@@ -14,6 +14,8 @@ from tests.e2e.conftest import Service, migrated, running
 from tests.e2e.doors import counted, eventually, matrix, message, post_matrix, send
 from tests.e2e.faults import Server, server
 
+pytestmark = pytest.mark.slow
+
 CHECKS = {"model", "database", "disk", "mllp"}
 
 

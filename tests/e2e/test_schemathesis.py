@@ -22,6 +22,8 @@ from tests.interop.valid import valid
 
 __all__ = ["door"]
 
+pytestmark = pytest.mark.slow
+
 SEED = 20260302
 EXAMPLES = 2  # random requests of each operation; the limits of its description come on top
 SECONDS = 100

@@ -35,6 +35,7 @@ def _lines(outcome: Outcome) -> str:
     return outcome.out.decode()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_release_comes_with_all_that_its_card_shows_and_is_found_in_the_registry(
     command: Command, small: Path, recipe: Path, shared_data: Path, tmp_path: Path

@@ -159,6 +159,7 @@ def test_two_who_ask_at_once_prepare_once(entries: list[Entry], tmp_path: Path) 
     assert sorted(reads(entries)) == list(range(SHARD_SIZE))
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_rows_of_an_hdf5_file(recordings: tuple[Recording, ...], tmp_path: Path) -> None:
     """The same over 50,000 rows: `python -m tests.soak.streaming`, whose figures are in docs/datasets.md."""
     rows = 8 * SHARD_SIZE

@@ -10,6 +10,8 @@ from training.monitoring.drift_page import Sides, _snapshot, drift_page
 from training.monitoring.shift_tests import Judged
 from training.monitoring.truth import gather
 
+pytestmark = pytest.mark.slow
+
 
 def judged(current: Sample, earlier: Sample) -> tuple[tuple[Judged, ...], Sides]:
     told = reference()
