@@ -148,9 +148,13 @@ class OpenTelemetry:
         kind: Kind = Kind.INTERNAL,
         carrier: Mapping[str, str] | None = None,
     ) -> Iterator[Span]:
-        """A span; an error that leaves the block marks it by its code, and one of ours as failed."""
-        from opentelemetry.trace import SpanKind
+        """A span, an internal one only as a part of another. An error that leaves the block marks it by its code, and one
+        of ours as failed."""
+        from opentelemetry.trace import SpanKind, get_current_span
 
+        if kind is Kind.INTERNAL and not get_current_span().get_span_context().is_valid:
+            yield _NoSpan()  # the service looks after itself: a query for a gauge every few seconds is no trace
+            return
         started = self._tracer.start_as_current_span(
             name,
             context=self._extract(carrier) if carrier is not None else None,

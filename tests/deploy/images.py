@@ -24,15 +24,15 @@ BASE = "localhost/ecg-test-base:bookworm-slim"
 # As in Debian's own slim image: nothing for people to read but licences.
 DOCUMENTATION = ("usr/share/man", "usr/share/info", "usr/share/locale", "usr/share/lintian", "usr/share/groff")
 CACHES = ("var/cache/apt", "var/lib/apt/lists", "var/log", "var/cache/debconf")
-MIRROR = "http://deb.debian.org/debian"
-SOURCES = f"""Types: deb
-URIs: {MIRROR}
+# As in Debian's own image, which takes fixes of holes, too. debootstrap knows the mirror.
+SOURCES = """Types: deb
+URIs: {mirror}
 Suites: bookworm bookworm-updates
 Components: main
 Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
 
 Types: deb
-URIs: {MIRROR}-security
+URIs: {mirror}-security
 Suites: bookworm-security
 Components: main
 Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
@@ -75,7 +75,7 @@ def base() -> str:
     if subprocess.run(("buildah", "inspect", "--type", "image", name), capture_output=True, check=False).returncode:
         with tempfile.TemporaryDirectory() as folder:
             root = Path(folder) / "root"
-            call("debootstrap", "--variant=minbase", "bookworm", str(root), MIRROR)
+            call("debootstrap", "--variant=minbase", "bookworm", str(root))
             _slim(root)
             container = call("buildah", "from", "scratch").strip()
             call("buildah", "add", "--quiet", container, str(root), "/")
@@ -86,8 +86,10 @@ def base() -> str:
 
 def _slim(root: Path) -> None:
     (root / "etc/dpkg/dpkg.cfg.d/docker").write_text(DPKG)
-    (root / "etc/apt/sources.list").unlink()
-    (root / "etc/apt/sources.list.d/debian.sources").write_text(SOURCES)
+    sources = root / "etc/apt/sources.list"
+    mirror = sources.read_text().split()[1]
+    (root / "etc/apt/sources.list.d/debian.sources").write_text(SOURCES.format(mirror=mirror))
+    sources.unlink()
     for folder in (*DOCUMENTATION, *CACHES):
         for path in (root / folder).glob("*"):
             if path.is_dir():

@@ -60,7 +60,7 @@ def test_a_span_is_below_that_of_the_caller_and_the_log_names_its_trace(
 def test_a_header_that_cannot_be_read_begins_a_new_trace(
     tracing: OpenTelemetry, kept: InMemorySpanExporter, header: str
 ) -> None:
-    with tracing.span("a", carrier={"traceparent": header}):
+    with tracing.span("a", kind=Kind.SERVER, carrier={"traceparent": header}):
         pass
     assert only(kept).parent is None
 
@@ -76,12 +76,21 @@ def test_a_header_that_cannot_be_read_begins_a_new_trace(
 def test_an_error_is_there_by_its_code_and_only_ours_is_a_failure(
     tracing: OpenTelemetry, kept: InMemorySpanExporter, error: Exception, code: str, status: StatusCode
 ) -> None:
-    with pytest.raises(type(error)), tracing.span("a"):
+    with pytest.raises(type(error)), tracing.span("a", kind=Kind.SERVER):
         raise error
     found = only(kept)
     assert (found.attributes or {})["error.type"] == code
     assert (found.status.status_code, found.events) == (status, ())
     assert "SECRET" not in found.to_json()
+
+
+def test_a_part_of_nothing_is_no_span(tracing: OpenTelemetry, kept: InMemorySpanExporter) -> None:
+    """What the service reads for its gauges would be most of what is sent."""
+    with tracing.span("read") as alone:
+        alone.set({"a": 1})
+    with tracing.span("request", kind=Kind.SERVER), tracing.span("read"):
+        pass
+    assert [span.name for span in kept.get_finished_spans()] == ["read", "request"]
 
 
 def test_missing_libraries_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
