@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -19,17 +19,14 @@ from uuid6 import uuid7
 from actions.analysis import Mode
 from actions.analyze import Analyze
 from actions.policy import load_policy
-from audit.criteria import Row
 from audit.engine import sqlite_file
 from audit.lock import hold_lock
-from audit.log_file import LOG_BYTES
-from audit.notices import OF_CONCERN
-from audit.records import AuditEntry, AuditEvent, Document, QueueState, Reader, UnitOfWork
+from audit.records import AuditEntry, AuditEvent, Reader, UnitOfWork
 from audit.store import Store, open_store
 from audit.upgrade import Upgrade, downgrade, upgrade
 from inference.artifact import POINTER_FILE, find_model, find_models
 from inference.classifier import Classifier, load_classifier
-from inference.errors import ConfigurationError, EcgError, ServiceError
+from inference.errors import ConfigurationError, EcgError
 from inference.pointer import last_change
 from inference.prediction import ModelInfo, ModelStatus
 from interop.champion import WATCH_SECONDS, Champion, Release, Watch, pointed_release
@@ -43,11 +40,10 @@ from interop.lanes import Lane, Readers, Writer
 from interop.logs import log_loop_error, new_correlation_id
 from interop.metrics import Metrics
 from interop.mllp.server import MllpServer
-from interop.monitoring.shown import KINDS as MONITORED
 from interop.notifying import NoticeWorker, channels_of
+from interop.periodic import periodic, repeat, rows_of
 from interop.readiness import checks
 from interop.resources.devices import software_version
-from interop.resources.index import index_rows
 from interop.resources.search_parameters import INDEX_DEFINITIONS, SEARCH_PARAMETERS
 from interop.serving import DRAIN_SECONDS, HttpServer, bind, give_way, settle_memory, tune_interpreter
 from interop.settings import Settings
@@ -58,13 +54,7 @@ from interop.web import create_app, installed_version
 
 log = logging.getLogger(__name__)
 
-CHECKPOINT_SECONDS = 1.0  # at full load SQLite's log takes 40 MB in that time
-HEADS_SECONDS = 60.0  # how much of the audit chain's end a cut could hide from the log
-GAUGE_SECONDS = 5.0
 RESUME_SECONDS = 2.0  # how long after a start what was accepted before it waits
-PRUNE_SECONDS = 5.0  # the feature cache may be over its limit for so long
-INDEX_SECONDS = 60.0  # how long a document that an older version stored is not found by what only this one searches by
-PRUNE_ROWS = 64  # deleted in one transaction, about 1 ms
 
 
 def now() -> datetime:
@@ -164,13 +154,9 @@ def _index(store: Store) -> None:
     """Have documents found by what this version searches by."""
     if not store.serves_index():
         log.info("making the search index")
-        store.index_anew(now(), _rows_of)
+        store.index_anew(now(), rows_of)
     else:
-        store.index_missed(now(), SEARCH_PARAMETERS, _rows_of)
-
-
-def _rows_of(document: Document) -> Sequence[Row]:
-    return index_rows(orjson.loads(document.content))
+        store.index_missed(now(), SEARCH_PARAMETERS, rows_of)
 
 
 @contextmanager
@@ -276,7 +262,7 @@ async def _serve(
             await mllp.start(settings.host, settings.mllp_port)
             stack.push_async_callback(mllp.close, DRAIN_SECONDS)
             behind = stack.enter_context(ThreadPoolExecutor(1, "behind", initializer=give_way))
-            for work in (*_periodic(store, intake, settings, behind), *_watching(settings, intake, champion, served)):
+            for work in (*periodic(store, intake, settings, behind), *_watching(settings, intake, champion, served)):
                 stack.push_async_callback(_cancelled, asyncio.create_task(work))
             listening = Listening(
                 http=listener.getsockname()[:2],
@@ -289,7 +275,7 @@ async def _serve(
             ready = checks(store, intake, lambda: mllp.listening, file.parent if file else None)
             app = create_app(intake, settings, Health(ready, lambda: {"model": champion.model}))
             stack.push_async_callback(app.state.fhir_servers.close)
-            again = asyncio.create_task(_repeat(RESUME_SECONDS, partial(_resume, store, app.state.later, file)))
+            again = asyncio.create_task(repeat(RESUME_SECONDS, partial(_resume, store, app.state.later, file)))
             stack.push_async_callback(_cancelled, again)
             settle_memory()
             await HttpServer(app, lambda: on_ready(listening)).serve(sockets=[listener])
@@ -403,7 +389,7 @@ def _watching(
         await intake.write(lambda uow: uow.trail.append(entry))
 
     watch = Watch(pointer, champion, partial(load_model, settings), confirm, intake.metrics, served)
-    return (_repeat(WATCH_SECONDS, watch.look),)
+    return (repeat(WATCH_SECONDS, watch.look),)
 
 
 def _service_entry(event: AuditEvent, payload: Mapping[str, object]) -> AuditEntry:
@@ -414,66 +400,6 @@ def _service_entry(event: AuditEvent, payload: Mapping[str, object]) -> AuditEnt
         correlation_id=new_correlation_id(),
         payload=orjson.dumps(payload),
     )
-
-
-def _periodic(
-    store: Store, intake: Intake, settings: Settings, behind: Executor
-) -> tuple[Coroutine[Any, Any, None], ...]:
-    async def heads() -> None:
-        found = await intake.writer.between(lambda: store.write_heads(now()))
-        log.info("audit heads", extra={"heads": {chain: list(head) for chain, head in found.items()}})
-
-    async def gauges() -> None:
-        intake.metrics.queued(intake.lane.waiting)
-        counts = await intake.read(lambda reader: reader.outbox.counts())
-        for state in QueueState:
-            intake.metrics.outbox(state, counts.get(state, 0))
-        oldest = await intake.read(lambda reader: reader.inbox.oldest_waiting())
-        intake.metrics.oldest_waiting(0.0 if oldest is None else (now() - oldest).total_seconds())
-        for report in await intake.read(lambda reader: reader.reports.states()):
-            if report.kind in MONITORED:
-                intake.metrics.monitored(report.kind, report.flag, (now() - report.computed_at).total_seconds())
-        since = now() - OF_CONCERN
-        unsent = await intake.read(lambda reader: reader.alerts.counts(since))
-        intake.metrics.untold(unsent.items())
-
-    async def prune() -> None:
-        newest, pruned = settings.feature_cache_rows, PRUNE_ROWS
-        while pruned == PRUNE_ROWS:
-            pruned = await intake.write(lambda uow: uow.features.prune(newest, PRUNE_ROWS))
-
-    async def index() -> None:
-        loop = asyncio.get_running_loop()
-        if await loop.run_in_executor(behind, store.leads):
-            await loop.run_in_executor(behind, lambda: store.index_missed(now(), SEARCH_PARAMETERS, _rows_of))
-
-    beside_others = sqlite_file(settings.database_url.get_secret_value()) is None
-    return (
-        *([_repeat(INDEX_SECONDS, index)] if beside_others else ()),
-        _repeat(CHECKPOINT_SECONDS, partial(move_log, store, intake.writer, behind)),
-        _repeat(HEADS_SECONDS, heads),
-        _repeat(GAUGE_SECONDS, gauges),
-        _repeat(PRUNE_SECONDS, prune),
-    )
-
-
-async def move_log(store: Store, writer: Writer, behind: Executor) -> None:
-    """Move SQLite's log into the database, so that it begins anew. It does only if nothing is left to move when the
-    next commit comes, and under load one has come in the meantime: its pages are moved between two commits, in 2 ms.
-    behind: for work that can wait. Raises StorageUnavailable, Overloaded."""
-    found = await asyncio.get_running_loop().run_in_executor(behind, store.checkpoint)
-    if found is not None and found.log_bytes > LOG_BYTES / 2:
-        await writer.between(store.checkpoint)
-
-
-async def _repeat(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
-    """Do `work` again and again; what our side fails at is logged and tried at the next turn."""
-    while True:
-        await asyncio.sleep(seconds)
-        try:
-            await work()
-        except ServiceError as error:
-            log.warning("periodic work failed", extra={"code": error.code})
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:

@@ -148,8 +148,8 @@ class OpenTelemetry:
         kind: Kind = Kind.INTERNAL,
         carrier: Mapping[str, str] | None = None,
     ) -> Iterator[Span]:
-        """A span, an internal one only as a part of another. An error that leaves the block marks it by its code, and one
-        of ours as failed."""
+        """A span, an internal one only as a part of another. An error that leaves the block marks it by its code, and
+        one of ours as failed."""
         from opentelemetry.trace import SpanKind, get_current_span
 
         if kind is Kind.INTERNAL and not get_current_span().get_span_context().is_valid:

@@ -17,6 +17,7 @@ from ruamel.yaml import YAML
 from scripts.dist import SUMS
 from scripts.release_notes import NotReleasable, notes
 from tests.conftest import ROOT
+from tests.deploy.workflows import tracked
 
 SECONDS = 120
 MEGABYTE = 1_000_000
@@ -85,20 +86,8 @@ def test_every_place_that_repeats_the_version_repeats_this_one() -> None:
 # --- Weights ----------------------------------------------------------------------------------------------------------
 
 
-def _tracked() -> list[Path]:
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=True,
-    )
-    return [path for name in listed.stdout.split("\0") if name and (path := ROOT / name).is_file()]
-
-
 def test_no_file_is_too_large_for_plain_git() -> None:
-    assert [path for path in _tracked() if path.stat().st_size > 40 * MEGABYTE] == []
+    assert [path for path in tracked() if path.stat().st_size > 40 * MEGABYTE] == []
 
 
 def test_the_lines_for_git_lfs_take_every_large_file_and_nothing_is_declared_without_it() -> None:
@@ -106,14 +95,14 @@ def test_the_lines_for_git_lfs_take_every_large_file_and_nothing_is_declared_wit
     patterns = re.findall(r"^(\S+) filter=lfs diff=lfs merge=lfs -text$", guide, re.MULTILINE)
     (imported,) = re.findall(r'git lfs migrate import --everything --include="([^"]+)"', guide)
     assert imported.split(",") == patterns
-    large = [path.relative_to(ROOT).as_posix() for path in _tracked() if path.stat().st_size > MEGABYTE]
+    large = [path.relative_to(ROOT).as_posix() for path in tracked() if path.stat().st_size > MEGABYTE]
     assert large
     assert [name for name in large if not any(fnmatch.fnmatch(name, pattern) for pattern in patterns)] == []
     assert "filter=lfs" not in (ROOT / ".gitattributes").read_text()
 
 
 def test_git_changes_no_byte_of_recordings_messages_and_weights() -> None:
-    names = [path.relative_to(ROOT).as_posix() for path in _tracked()]
+    names = [path.relative_to(ROOT).as_posix() for path in tracked()]
     kept = [name for name in names if name.startswith(("examples/", "tests/vectors/"))]
     kept += [name for name in names if name.endswith((".onnx", ".pt", ".parquet", ".png"))]
     asked = subprocess.run(
@@ -136,7 +125,7 @@ def builds(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     are most of the bytes and none of the question."""
     content = {
         path.relative_to(ROOT): (path.read_bytes()[: 1000 if path.suffix in (".onnx", ".pt") else None], path)
-        for path in _tracked()
+        for path in tracked()
     }
     made = []
     for number, mask in enumerate((0o022, 0o077)):

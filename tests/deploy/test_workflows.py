@@ -15,7 +15,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.deploy.deployed import OPS_IMAGE, SERVING_IMAGE
-from tests.deploy.workflows import FILES, GITHUB, STEPS, WORKFLOWS, Step, expressions, jobs, load
+from tests.deploy.workflows import FILES, GITHUB, STEPS, WORKFLOWS, Step, expressions, jobs, load, tracked
 from tests.e2e.npm import installed
 
 SECONDS = 60
@@ -294,12 +294,5 @@ def test_updates_are_looked_for_where_the_files_are_and_wait_a_week(update: dict
 
 def test_every_package_json_is_updated() -> None:
     (npm,) = (update for update in UPDATES if update["package-ecosystem"] == "npm")
-    tracked = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*package.json"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=True,
-    ).stdout.split()
-    assert {f"/{Path(path).parent}" for path in tracked} == set(npm["directories"])
+    folders = {f"/{path.parent.relative_to(ROOT)}" for path in tracked() if path.name == "package.json"}
+    assert folders == set(npm["directories"])

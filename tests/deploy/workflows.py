@@ -120,3 +120,16 @@ def run(script: str, folder: Path, programs: Mapping[str, str], **environment: s
         outputs.read_text(),
         summary.read_text(),
     )
+
+
+def tracked() -> list[Path]:
+    """The project's files: those that git has, and those that it would take."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return [path for name in listed.stdout.split("\0") if name and (path := ROOT / name).is_file()]

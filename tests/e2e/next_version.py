@@ -63,7 +63,7 @@ def next_version(folder: Path, works_with: str = REVISION) -> Path:
         (f"INDEX_REVISION = {made}", f"INDEX_REVISION = {made + 1}"),
     )
     # A test does not wait for a minute.
-    _edit(folder / "interop" / "bootstrap.py", ("INDEX_SECONDS = 60.0", "INDEX_SECONDS = 0.5"))
+    _edit(folder / "interop" / "periodic.py", ("INDEX_SECONDS = 60.0", "INDEX_SECONDS = 0.5"))
     return folder
 
 

@@ -12,7 +12,7 @@ from audit.packed import Plain
 from audit.records import Document, UnitOfWork
 from audit.store import open_store
 from audit.upgrade import upgrade
-from interop import bootstrap
+from interop import periodic
 from interop.lanes import Writer
 from interop.serving import LOW_PRIORITY, give_way
 from tests.fakes import NOW
@@ -32,7 +32,7 @@ def storing(number: int) -> Callable[[UnitOfWork], None]:
 def test_sqlites_log_begins_anew_while_commits_come_all_the_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bootstrap, "LOG_BYTES", WORKING_BYTES)
+    monkeypatch.setattr(periodic, "LOG_BYTES", WORKING_BYTES)
     url = f"sqlite:///{tmp_path}/ecg.sqlite"
     upgrade(url)
     store = open_store(url, chain_id="chain-a")
@@ -47,7 +47,7 @@ def test_sqlites_log_begins_anew_while_commits_come_all_the_time(
         running = asyncio.gather(*streams)
         with ThreadPoolExecutor(1, initializer=give_way) as behind:
             while not running.done():
-                await bootstrap.move_log(store, writer, behind)
+                await periodic.move_log(store, writer, behind)
         await running
 
     asyncio.run(run())
